@@ -1,0 +1,37 @@
+package sallyport
+
+import "time"
+
+// Device is an enrolled phone of one account, as the appliance knows it.
+type Device struct {
+	ID      DeviceID
+	Account AccountName
+	// Name is what the user calls it ("Alice's iPhone"), at most 64 characters.
+	Name     string
+	Platform string // "ios", "android", "web", "cli"
+	// PublicKey is the device's P-256 key in SubjectPublicKeyInfo DER; it checks answers.
+	PublicKey []byte
+	// Seed makes the token codes (RFC 6238; SHA-1, 30 s, six digits). 20 octets.
+	Seed Key
+	// DetailsKey seals what a challenge shows and what the device answers. 32 octets.
+	DetailsKey Key
+	Enrolled   time.Time
+}
+
+// Decision is what the user told the device.
+type Decision string
+
+const (
+	DecisionApprove Decision = "approve"
+	DecisionDeny    Decision = "deny"
+	DecisionNotMe   Decision = "not_me" // denied, and the user did not start this login
+)
+
+// ChallengeDetails is what the device shows. It travels sealed to the device.
+type ChallengeDetails struct {
+	User        string    `json:"user"`        // as typed on the page
+	Application string    `json:"application"` // the integration's nickname
+	Place       string    `json:"place"`       // where the browser is, as far as known
+	Time        time.Time `json:"time"`
+	Digits      int       `json:"digits"` // how many digits the user has to type; 0: none
+}

@@ -1,0 +1,62 @@
+package sallyport
+
+import "time"
+
+// PromptKind says what the user is to do next.
+type PromptKind string
+
+const (
+	PromptPush   PromptKind = "push"   // answer on the phone
+	PromptCode   PromptKind = "code"   // type a passcode
+	PromptDone   PromptKind = "done"   // hand the gateway token to the gateway
+	PromptDenied PromptKind = "denied" // the login is over
+)
+
+// Reason is a stable word behind a prompt; the overlay and RADIUS have the sentence for it.
+type Reason string
+
+const (
+	ReasonCredentials  Reason = "credentials"    // name or password not right, or the account may not log in
+	ReasonNotEnrolled  Reason = "not_enrolled"   // password right, no second factor
+	ReasonWrongNumber  Reason = "wrong_number"   // approved with another number
+	ReasonRejected     Reason = "rejected"       // the user said no
+	ReasonNotMe        Reason = "not_me"         // the user said "this was not me"
+	ReasonTimeout      Reason = "timeout"        // nobody answered in time
+	ReasonSuperseded   Reason = "superseded"     // a newer login took the phone over
+	ReasonWrongCode    Reason = "wrong_code"     // passcode wrong, used already or too old
+	ReasonTooManyCodes Reason = "too_many_codes" // passcodes are blocked for a while
+	ReasonCancelled    Reason = "cancelled"      // by the user, on the page
+	ReasonExpired      Reason = "expired"        // the page waited too long
+	ReasonUnavailable  Reason = "unavailable"    // a part we need does not answer
+	ReasonPushFailed   Reason = "push_failed"    // notification not delivered; open the app, or use a code
+	ReasonBadApproval  Reason = "bad_approval"   // an answer whose signature does not hold
+)
+
+// Method is a way to give the second factor.
+type Method string
+
+const (
+	MethodPush Method = "push"
+	MethodCode Method = "code"
+)
+
+// Prompt is what the login engine asks of the user, the same for every front door.
+type Prompt struct {
+	Kind PromptKind `json:"kind"`
+	// Number is to be typed on the phone (PromptPush with number matching).
+	Number string `json:"number,omitempty"`
+	// Device names the phone the push went to.
+	Device string `json:"device,omitempty"`
+	// Remaining is how long the user has, in milliseconds from now; the page has no
+	// clock that can be trusted.
+	Remaining int64 `json:"remainingMs,omitempty"`
+	// Methods are the ways open now, the current one first.
+	Methods []Method `json:"methods,omitempty"`
+	Reason  Reason   `json:"reason,omitempty"`
+	// Token is the gateway token (PromptDone).
+	Token Secret `json:"-"`
+	// SupportCode finds this login in the appliance's log.
+	SupportCode string `json:"supportCode,omitempty"`
+	// Expires is when the prompt ends, by the appliance's clock.
+	Expires time.Time `json:"-"`
+}
