@@ -13,6 +13,7 @@
 //     <------------------------------ Welcome
 //     <------------------------------ Request (id, deadline)   any number at once
 //     Progress (id, bind started) --------->                   before the directory is asked
+//     <------------------------- ProgressAck (id)              only now may it be asked
 //     Response (id) ----------------------->                   exactly one ends the request
 //     Call (id) --------------------------->                   the appliance asks the cloud
 //     <------------------------------- Result (id)
@@ -21,7 +22,15 @@
 //     Leaving ----------------------------->                   no new requests to me, please
 //
 // Rules: an unknown field or an unknown body is ignored, a Request with an unknown body is
-// answered with Failure code "unsupported". A frame is at most 64 KiB.
+// answered with Failure code "unsupported". A frame is at most 64 KiB. The first frame of each
+// end is Hello or Welcome. Ids are chosen by who asks and are used once on a stream; a Request
+// whose id is in flight already is ignored.
+//
+// Features of the appliance: "progress" (sends Progress before it asks the directory; without it
+// a request that was sent is never given to another appliance), "progress_ack" (waits for
+// ProgressAck when the cloud has the same feature), "cancel" (understands Cancel), "drain"
+// (understands Drain), "join" (can answer Request.join). Features of the cloud: "progress_ack"
+// (answers every Progress), "claims", "renew", "keys", "join" (the calls that it serves).
 
 package tunnelpb
 
@@ -255,6 +264,7 @@ type CloudFrame struct {
 	//	*CloudFrame_Cancel
 	//	*CloudFrame_Result
 	//	*CloudFrame_Drain
+	//	*CloudFrame_ProgressAck
 	Body          isCloudFrame_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -351,6 +361,15 @@ func (x *CloudFrame) GetDrain() *Drain {
 	return nil
 }
 
+func (x *CloudFrame) GetProgressAck() *ProgressAck {
+	if x != nil {
+		if x, ok := x.Body.(*CloudFrame_ProgressAck); ok {
+			return x.ProgressAck
+		}
+	}
+	return nil
+}
+
 type isCloudFrame_Body interface {
 	isCloudFrame_Body()
 }
@@ -379,6 +398,10 @@ type CloudFrame_Drain struct {
 	Drain *Drain `protobuf:"bytes,6,opt,name=drain,proto3,oneof"`
 }
 
+type CloudFrame_ProgressAck struct {
+	ProgressAck *ProgressAck `protobuf:"bytes,7,opt,name=progress_ack,json=progressAck,proto3,oneof"`
+}
+
 func (*CloudFrame_Welcome) isCloudFrame_Body() {}
 
 func (*CloudFrame_Heartbeat) isCloudFrame_Body() {}
@@ -390,6 +413,8 @@ func (*CloudFrame_Cancel) isCloudFrame_Body() {}
 func (*CloudFrame_Result) isCloudFrame_Body() {}
 
 func (*CloudFrame_Drain) isCloudFrame_Body() {}
+
+func (*CloudFrame_ProgressAck) isCloudFrame_Body() {}
 
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -948,6 +973,53 @@ func (x *Progress) GetBindStarted() bool {
 	return false
 }
 
+// ProgressAck says that the cloud has seen Progress and will give the request to nobody else. An
+// appliance that gets none, because the stream broke meanwhile, must not ask the directory: the
+// cloud may have turned to another appliance.
+type ProgressAck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProgressAck) Reset() {
+	*x = ProgressAck{}
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProgressAck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProgressAck) ProtoMessage() {}
+
+func (x *ProgressAck) ProtoReflect() protoreflect.Message {
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProgressAck.ProtoReflect.Descriptor instead.
+func (*ProgressAck) Descriptor() ([]byte, []int) {
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ProgressAck) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
 type Response struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -964,7 +1036,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[11]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1048,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[11]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1061,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{11}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Response) GetId() uint64 {
@@ -1079,7 +1151,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[12]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1163,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[12]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1176,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{12}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Ping) GetPayload() []byte {
@@ -1123,7 +1195,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[13]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1207,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[13]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1220,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{13}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Pong) GetPayload() []byte {
@@ -1170,7 +1242,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[14]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1254,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[14]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1267,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{14}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Failure) GetCode() string {
@@ -1242,7 +1314,7 @@ type LoginStep struct {
 
 func (x *LoginStep) Reset() {
 	*x = LoginStep{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[15]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1254,7 +1326,7 @@ func (x *LoginStep) String() string {
 func (*LoginStep) ProtoMessage() {}
 
 func (x *LoginStep) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[15]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1267,7 +1339,7 @@ func (x *LoginStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoginStep.ProtoReflect.Descriptor instead.
 func (*LoginStep) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{15}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LoginStep) GetLoginId() string {
@@ -1379,7 +1451,7 @@ type SealedCredentials struct {
 
 func (x *SealedCredentials) Reset() {
 	*x = SealedCredentials{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[16]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1463,7 @@ func (x *SealedCredentials) String() string {
 func (*SealedCredentials) ProtoMessage() {}
 
 func (x *SealedCredentials) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[16]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1476,7 @@ func (x *SealedCredentials) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealedCredentials.ProtoReflect.Descriptor instead.
 func (*SealedCredentials) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{16}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SealedCredentials) GetUserName() string {
@@ -1450,7 +1522,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[17]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +1534,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[17]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +1547,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{17}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{18}
 }
 
 type LoginView struct {
@@ -1495,7 +1567,7 @@ type LoginView struct {
 
 func (x *LoginView) Reset() {
 	*x = LoginView{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[18]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1579,7 @@ func (x *LoginView) String() string {
 func (*LoginView) ProtoMessage() {}
 
 func (x *LoginView) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[18]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1592,7 @@ func (x *LoginView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoginView.ProtoReflect.Descriptor instead.
 func (*LoginView) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{18}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LoginView) GetVersion() uint32 {
@@ -1570,7 +1642,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[19]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +1654,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[19]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +1667,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{19}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JoinRequest) GetApplianceId() string {
@@ -1621,7 +1693,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[20]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1705,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[20]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1718,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{20}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *JoinResponse) GetMessage() []byte {
@@ -1674,7 +1746,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[21]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1758,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[21]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1771,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{21}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Call) GetId() uint64 {
@@ -1804,7 +1876,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[22]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +1888,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[22]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +1901,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{22}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Result) GetId() uint64 {
@@ -1933,7 +2005,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[23]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1945,7 +2017,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[23]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1958,7 +2030,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{23}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{24}
 }
 
 // ClaimBatch asks for one-time use of values: of all the claims ever made for a key within its
@@ -1972,7 +2044,7 @@ type ClaimBatch struct {
 
 func (x *ClaimBatch) Reset() {
 	*x = ClaimBatch{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[24]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1984,7 +2056,7 @@ func (x *ClaimBatch) String() string {
 func (*ClaimBatch) ProtoMessage() {}
 
 func (x *ClaimBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[24]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1997,7 +2069,7 @@ func (x *ClaimBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimBatch.ProtoReflect.Descriptor instead.
 func (*ClaimBatch) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{24}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ClaimBatch) GetClaims() []*Claim {
@@ -2010,15 +2082,20 @@ func (x *ClaimBatch) GetClaims() []*Claim {
 type Claim struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 16 to 32 octets.
-	Key           []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	TtlMs         uint32 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	Key   []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	TtlMs uint32 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// Who claims, 16 octets, or empty. The owner that was told first=true is told so again when it
+	// repeats itself, so that a claim survives a lost stream, and a gateway's repeated packet has the
+	// same answer on every appliance. An empty owner is told so once. (Redis: SET NX with the owner as
+	// the value; when that fails, GET and compare.)
+	Owner         []byte `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[25]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2107,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[25]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2120,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{25}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Claim) GetKey() []byte {
@@ -2060,6 +2137,13 @@ func (x *Claim) GetTtlMs() uint32 {
 	return 0
 }
 
+func (x *Claim) GetOwner() []byte {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
 // ClaimResults are in the order of the batch.
 type ClaimResults struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2070,7 +2154,7 @@ type ClaimResults struct {
 
 func (x *ClaimResults) Reset() {
 	*x = ClaimResults{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[26]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2166,7 @@ func (x *ClaimResults) String() string {
 func (*ClaimResults) ProtoMessage() {}
 
 func (x *ClaimResults) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[26]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2179,7 @@ func (x *ClaimResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimResults.ProtoReflect.Descriptor instead.
 func (*ClaimResults) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{26}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ClaimResults) GetFirst() []bool {
@@ -2115,7 +2199,7 @@ type Renew struct {
 
 func (x *Renew) Reset() {
 	*x = Renew{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[27]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +2211,7 @@ func (x *Renew) String() string {
 func (*Renew) ProtoMessage() {}
 
 func (x *Renew) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[27]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +2224,7 @@ func (x *Renew) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Renew.ProtoReflect.Descriptor instead.
 func (*Renew) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{27}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Renew) GetCsr() []byte {
@@ -2160,7 +2244,7 @@ type Renewed struct {
 
 func (x *Renewed) Reset() {
 	*x = Renewed{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[28]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2256,7 @@ func (x *Renewed) String() string {
 func (*Renewed) ProtoMessage() {}
 
 func (x *Renewed) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[28]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2269,7 @@ func (x *Renewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Renewed.ProtoReflect.Descriptor instead.
 func (*Renewed) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{28}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Renewed) GetChain() [][]byte {
@@ -2207,7 +2291,7 @@ const file_tunnelpb_tunnel_proto_rawDesc = "" +
 	"\bresponse\x18\x04 \x01(\v2\x1d.sallyport.tunnel.v1.ResponseH\x00R\bresponse\x12/\n" +
 	"\x04call\x18\x05 \x01(\v2\x19.sallyport.tunnel.v1.CallH\x00R\x04call\x128\n" +
 	"\aleaving\x18\x06 \x01(\v2\x1c.sallyport.tunnel.v1.LeavingH\x00R\aleavingB\x06\n" +
-	"\x04body\"\xea\x02\n" +
+	"\x04body\"\xb1\x03\n" +
 	"\n" +
 	"CloudFrame\x128\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1c.sallyport.tunnel.v1.WelcomeH\x00R\awelcome\x12>\n" +
@@ -2215,7 +2299,8 @@ const file_tunnelpb_tunnel_proto_rawDesc = "" +
 	"\arequest\x18\x03 \x01(\v2\x1c.sallyport.tunnel.v1.RequestH\x00R\arequest\x125\n" +
 	"\x06cancel\x18\x04 \x01(\v2\x1b.sallyport.tunnel.v1.CancelH\x00R\x06cancel\x125\n" +
 	"\x06result\x18\x05 \x01(\v2\x1b.sallyport.tunnel.v1.ResultH\x00R\x06result\x122\n" +
-	"\x05drain\x18\x06 \x01(\v2\x1a.sallyport.tunnel.v1.DrainH\x00R\x05drainB\x06\n" +
+	"\x05drain\x18\x06 \x01(\v2\x1a.sallyport.tunnel.v1.DrainH\x00R\x05drain\x12E\n" +
+	"\fprogress_ack\x18\a \x01(\v2 .sallyport.tunnel.v1.ProgressAckH\x00R\vprogressAckB\x06\n" +
 	"\x04body\"\xaa\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
@@ -2253,7 +2338,9 @@ const file_tunnelpb_tunnel_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"=\n" +
 	"\bProgress\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12!\n" +
-	"\fbind_started\x18\x02 \x01(\bR\vbindStarted\"\x87\x02\n" +
+	"\fbind_started\x18\x02 \x01(\bR\vbindStarted\"\x1d\n" +
+	"\vProgressAck\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\x87\x02\n" +
 	"\bResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x128\n" +
 	"\afailure\x18\x02 \x01(\v2\x1c.sallyport.tunnel.v1.FailureH\x00R\afailure\x12?\n" +
@@ -2325,10 +2412,11 @@ const file_tunnelpb_tunnel_proto_rawDesc = "" +
 	"\x03Ack\"@\n" +
 	"\n" +
 	"ClaimBatch\x122\n" +
-	"\x06claims\x18\x01 \x03(\v2\x1a.sallyport.tunnel.v1.ClaimR\x06claims\"0\n" +
+	"\x06claims\x18\x01 \x03(\v2\x1a.sallyport.tunnel.v1.ClaimR\x06claims\"F\n" +
 	"\x05Claim\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x15\n" +
-	"\x06ttl_ms\x18\x02 \x01(\rR\x05ttlMs\"$\n" +
+	"\x06ttl_ms\x18\x02 \x01(\rR\x05ttlMs\x12\x14\n" +
+	"\x05owner\x18\x03 \x01(\fR\x05owner\"$\n" +
 	"\fClaimResults\x12\x14\n" +
 	"\x05first\x18\x01 \x03(\bR\x05first\"\x19\n" +
 	"\x05Renew\x12\x10\n" +
@@ -2358,7 +2446,7 @@ func file_tunnelpb_tunnel_proto_rawDescGZIP() []byte {
 }
 
 var file_tunnelpb_tunnel_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tunnelpb_tunnel_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_tunnelpb_tunnel_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_tunnelpb_tunnel_proto_goTypes = []any{
 	(Phase)(0),                // 0: sallyport.tunnel.v1.Phase
 	(*ApplianceFrame)(nil),    // 1: sallyport.tunnel.v1.ApplianceFrame
@@ -2372,66 +2460,68 @@ var file_tunnelpb_tunnel_proto_goTypes = []any{
 	(*Request)(nil),           // 9: sallyport.tunnel.v1.Request
 	(*Cancel)(nil),            // 10: sallyport.tunnel.v1.Cancel
 	(*Progress)(nil),          // 11: sallyport.tunnel.v1.Progress
-	(*Response)(nil),          // 12: sallyport.tunnel.v1.Response
-	(*Ping)(nil),              // 13: sallyport.tunnel.v1.Ping
-	(*Pong)(nil),              // 14: sallyport.tunnel.v1.Pong
-	(*Failure)(nil),           // 15: sallyport.tunnel.v1.Failure
-	(*LoginStep)(nil),         // 16: sallyport.tunnel.v1.LoginStep
-	(*SealedCredentials)(nil), // 17: sallyport.tunnel.v1.SealedCredentials
-	(*Wait)(nil),              // 18: sallyport.tunnel.v1.Wait
-	(*LoginView)(nil),         // 19: sallyport.tunnel.v1.LoginView
-	(*JoinRequest)(nil),       // 20: sallyport.tunnel.v1.JoinRequest
-	(*JoinResponse)(nil),      // 21: sallyport.tunnel.v1.JoinResponse
-	(*Call)(nil),              // 22: sallyport.tunnel.v1.Call
-	(*Result)(nil),            // 23: sallyport.tunnel.v1.Result
-	(*Ack)(nil),               // 24: sallyport.tunnel.v1.Ack
-	(*ClaimBatch)(nil),        // 25: sallyport.tunnel.v1.ClaimBatch
-	(*Claim)(nil),             // 26: sallyport.tunnel.v1.Claim
-	(*ClaimResults)(nil),      // 27: sallyport.tunnel.v1.ClaimResults
-	(*Renew)(nil),             // 28: sallyport.tunnel.v1.Renew
-	(*Renewed)(nil),           // 29: sallyport.tunnel.v1.Renewed
+	(*ProgressAck)(nil),       // 12: sallyport.tunnel.v1.ProgressAck
+	(*Response)(nil),          // 13: sallyport.tunnel.v1.Response
+	(*Ping)(nil),              // 14: sallyport.tunnel.v1.Ping
+	(*Pong)(nil),              // 15: sallyport.tunnel.v1.Pong
+	(*Failure)(nil),           // 16: sallyport.tunnel.v1.Failure
+	(*LoginStep)(nil),         // 17: sallyport.tunnel.v1.LoginStep
+	(*SealedCredentials)(nil), // 18: sallyport.tunnel.v1.SealedCredentials
+	(*Wait)(nil),              // 19: sallyport.tunnel.v1.Wait
+	(*LoginView)(nil),         // 20: sallyport.tunnel.v1.LoginView
+	(*JoinRequest)(nil),       // 21: sallyport.tunnel.v1.JoinRequest
+	(*JoinResponse)(nil),      // 22: sallyport.tunnel.v1.JoinResponse
+	(*Call)(nil),              // 23: sallyport.tunnel.v1.Call
+	(*Result)(nil),            // 24: sallyport.tunnel.v1.Result
+	(*Ack)(nil),               // 25: sallyport.tunnel.v1.Ack
+	(*ClaimBatch)(nil),        // 26: sallyport.tunnel.v1.ClaimBatch
+	(*Claim)(nil),             // 27: sallyport.tunnel.v1.Claim
+	(*ClaimResults)(nil),      // 28: sallyport.tunnel.v1.ClaimResults
+	(*Renew)(nil),             // 29: sallyport.tunnel.v1.Renew
+	(*Renewed)(nil),           // 30: sallyport.tunnel.v1.Renewed
 }
 var file_tunnelpb_tunnel_proto_depIdxs = []int32{
 	3,  // 0: sallyport.tunnel.v1.ApplianceFrame.hello:type_name -> sallyport.tunnel.v1.Hello
 	6,  // 1: sallyport.tunnel.v1.ApplianceFrame.heartbeat:type_name -> sallyport.tunnel.v1.Heartbeat
 	11, // 2: sallyport.tunnel.v1.ApplianceFrame.progress:type_name -> sallyport.tunnel.v1.Progress
-	12, // 3: sallyport.tunnel.v1.ApplianceFrame.response:type_name -> sallyport.tunnel.v1.Response
-	22, // 4: sallyport.tunnel.v1.ApplianceFrame.call:type_name -> sallyport.tunnel.v1.Call
+	13, // 3: sallyport.tunnel.v1.ApplianceFrame.response:type_name -> sallyport.tunnel.v1.Response
+	23, // 4: sallyport.tunnel.v1.ApplianceFrame.call:type_name -> sallyport.tunnel.v1.Call
 	8,  // 5: sallyport.tunnel.v1.ApplianceFrame.leaving:type_name -> sallyport.tunnel.v1.Leaving
 	5,  // 6: sallyport.tunnel.v1.CloudFrame.welcome:type_name -> sallyport.tunnel.v1.Welcome
 	6,  // 7: sallyport.tunnel.v1.CloudFrame.heartbeat:type_name -> sallyport.tunnel.v1.Heartbeat
 	9,  // 8: sallyport.tunnel.v1.CloudFrame.request:type_name -> sallyport.tunnel.v1.Request
 	10, // 9: sallyport.tunnel.v1.CloudFrame.cancel:type_name -> sallyport.tunnel.v1.Cancel
-	23, // 10: sallyport.tunnel.v1.CloudFrame.result:type_name -> sallyport.tunnel.v1.Result
+	24, // 10: sallyport.tunnel.v1.CloudFrame.result:type_name -> sallyport.tunnel.v1.Result
 	7,  // 11: sallyport.tunnel.v1.CloudFrame.drain:type_name -> sallyport.tunnel.v1.Drain
-	4,  // 12: sallyport.tunnel.v1.Hello.keys:type_name -> sallyport.tunnel.v1.KeyStatement
-	16, // 13: sallyport.tunnel.v1.Request.login_step:type_name -> sallyport.tunnel.v1.LoginStep
-	20, // 14: sallyport.tunnel.v1.Request.join:type_name -> sallyport.tunnel.v1.JoinRequest
-	13, // 15: sallyport.tunnel.v1.Request.ping:type_name -> sallyport.tunnel.v1.Ping
-	15, // 16: sallyport.tunnel.v1.Response.failure:type_name -> sallyport.tunnel.v1.Failure
-	19, // 17: sallyport.tunnel.v1.Response.login_view:type_name -> sallyport.tunnel.v1.LoginView
-	21, // 18: sallyport.tunnel.v1.Response.join:type_name -> sallyport.tunnel.v1.JoinResponse
-	14, // 19: sallyport.tunnel.v1.Response.pong:type_name -> sallyport.tunnel.v1.Pong
-	17, // 20: sallyport.tunnel.v1.LoginStep.credentials:type_name -> sallyport.tunnel.v1.SealedCredentials
-	18, // 21: sallyport.tunnel.v1.LoginStep.wait:type_name -> sallyport.tunnel.v1.Wait
-	0,  // 22: sallyport.tunnel.v1.LoginView.phase:type_name -> sallyport.tunnel.v1.Phase
-	25, // 23: sallyport.tunnel.v1.Call.claims:type_name -> sallyport.tunnel.v1.ClaimBatch
-	28, // 24: sallyport.tunnel.v1.Call.renew:type_name -> sallyport.tunnel.v1.Renew
-	4,  // 25: sallyport.tunnel.v1.Call.keys:type_name -> sallyport.tunnel.v1.KeyStatement
-	20, // 26: sallyport.tunnel.v1.Call.join:type_name -> sallyport.tunnel.v1.JoinRequest
-	15, // 27: sallyport.tunnel.v1.Result.failure:type_name -> sallyport.tunnel.v1.Failure
-	27, // 28: sallyport.tunnel.v1.Result.claims:type_name -> sallyport.tunnel.v1.ClaimResults
-	29, // 29: sallyport.tunnel.v1.Result.renewed:type_name -> sallyport.tunnel.v1.Renewed
-	24, // 30: sallyport.tunnel.v1.Result.ack:type_name -> sallyport.tunnel.v1.Ack
-	21, // 31: sallyport.tunnel.v1.Result.join:type_name -> sallyport.tunnel.v1.JoinResponse
-	26, // 32: sallyport.tunnel.v1.ClaimBatch.claims:type_name -> sallyport.tunnel.v1.Claim
-	1,  // 33: sallyport.tunnel.v1.Tunnel.Connect:input_type -> sallyport.tunnel.v1.ApplianceFrame
-	2,  // 34: sallyport.tunnel.v1.Tunnel.Connect:output_type -> sallyport.tunnel.v1.CloudFrame
-	34, // [34:35] is the sub-list for method output_type
-	33, // [33:34] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	12, // 12: sallyport.tunnel.v1.CloudFrame.progress_ack:type_name -> sallyport.tunnel.v1.ProgressAck
+	4,  // 13: sallyport.tunnel.v1.Hello.keys:type_name -> sallyport.tunnel.v1.KeyStatement
+	17, // 14: sallyport.tunnel.v1.Request.login_step:type_name -> sallyport.tunnel.v1.LoginStep
+	21, // 15: sallyport.tunnel.v1.Request.join:type_name -> sallyport.tunnel.v1.JoinRequest
+	14, // 16: sallyport.tunnel.v1.Request.ping:type_name -> sallyport.tunnel.v1.Ping
+	16, // 17: sallyport.tunnel.v1.Response.failure:type_name -> sallyport.tunnel.v1.Failure
+	20, // 18: sallyport.tunnel.v1.Response.login_view:type_name -> sallyport.tunnel.v1.LoginView
+	22, // 19: sallyport.tunnel.v1.Response.join:type_name -> sallyport.tunnel.v1.JoinResponse
+	15, // 20: sallyport.tunnel.v1.Response.pong:type_name -> sallyport.tunnel.v1.Pong
+	18, // 21: sallyport.tunnel.v1.LoginStep.credentials:type_name -> sallyport.tunnel.v1.SealedCredentials
+	19, // 22: sallyport.tunnel.v1.LoginStep.wait:type_name -> sallyport.tunnel.v1.Wait
+	0,  // 23: sallyport.tunnel.v1.LoginView.phase:type_name -> sallyport.tunnel.v1.Phase
+	26, // 24: sallyport.tunnel.v1.Call.claims:type_name -> sallyport.tunnel.v1.ClaimBatch
+	29, // 25: sallyport.tunnel.v1.Call.renew:type_name -> sallyport.tunnel.v1.Renew
+	4,  // 26: sallyport.tunnel.v1.Call.keys:type_name -> sallyport.tunnel.v1.KeyStatement
+	21, // 27: sallyport.tunnel.v1.Call.join:type_name -> sallyport.tunnel.v1.JoinRequest
+	16, // 28: sallyport.tunnel.v1.Result.failure:type_name -> sallyport.tunnel.v1.Failure
+	28, // 29: sallyport.tunnel.v1.Result.claims:type_name -> sallyport.tunnel.v1.ClaimResults
+	30, // 30: sallyport.tunnel.v1.Result.renewed:type_name -> sallyport.tunnel.v1.Renewed
+	25, // 31: sallyport.tunnel.v1.Result.ack:type_name -> sallyport.tunnel.v1.Ack
+	22, // 32: sallyport.tunnel.v1.Result.join:type_name -> sallyport.tunnel.v1.JoinResponse
+	27, // 33: sallyport.tunnel.v1.ClaimBatch.claims:type_name -> sallyport.tunnel.v1.Claim
+	1,  // 34: sallyport.tunnel.v1.Tunnel.Connect:input_type -> sallyport.tunnel.v1.ApplianceFrame
+	2,  // 35: sallyport.tunnel.v1.Tunnel.Connect:output_type -> sallyport.tunnel.v1.CloudFrame
+	35, // [35:36] is the sub-list for method output_type
+	34, // [34:35] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_tunnelpb_tunnel_proto_init() }
@@ -2454,30 +2544,31 @@ func file_tunnelpb_tunnel_proto_init() {
 		(*CloudFrame_Cancel)(nil),
 		(*CloudFrame_Result)(nil),
 		(*CloudFrame_Drain)(nil),
+		(*CloudFrame_ProgressAck)(nil),
 	}
 	file_tunnelpb_tunnel_proto_msgTypes[8].OneofWrappers = []any{
 		(*Request_LoginStep)(nil),
 		(*Request_Join)(nil),
 		(*Request_Ping)(nil),
 	}
-	file_tunnelpb_tunnel_proto_msgTypes[11].OneofWrappers = []any{
+	file_tunnelpb_tunnel_proto_msgTypes[12].OneofWrappers = []any{
 		(*Response_Failure)(nil),
 		(*Response_LoginView)(nil),
 		(*Response_Join)(nil),
 		(*Response_Pong)(nil),
 	}
-	file_tunnelpb_tunnel_proto_msgTypes[15].OneofWrappers = []any{
+	file_tunnelpb_tunnel_proto_msgTypes[16].OneofWrappers = []any{
 		(*LoginStep_Credentials)(nil),
 		(*LoginStep_Wait)(nil),
 		(*LoginStep_Message)(nil),
 	}
-	file_tunnelpb_tunnel_proto_msgTypes[21].OneofWrappers = []any{
+	file_tunnelpb_tunnel_proto_msgTypes[22].OneofWrappers = []any{
 		(*Call_Claims)(nil),
 		(*Call_Renew)(nil),
 		(*Call_Keys)(nil),
 		(*Call_Join)(nil),
 	}
-	file_tunnelpb_tunnel_proto_msgTypes[22].OneofWrappers = []any{
+	file_tunnelpb_tunnel_proto_msgTypes[23].OneofWrappers = []any{
 		(*Result_Failure)(nil),
 		(*Result_Claims)(nil),
 		(*Result_Renewed)(nil),
@@ -2490,7 +2581,7 @@ func file_tunnelpb_tunnel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tunnelpb_tunnel_proto_rawDesc), len(file_tunnelpb_tunnel_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

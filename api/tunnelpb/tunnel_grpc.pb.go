@@ -13,6 +13,7 @@
 //     <------------------------------ Welcome
 //     <------------------------------ Request (id, deadline)   any number at once
 //     Progress (id, bind started) --------->                   before the directory is asked
+//     <------------------------- ProgressAck (id)              only now may it be asked
 //     Response (id) ----------------------->                   exactly one ends the request
 //     Call (id) --------------------------->                   the appliance asks the cloud
 //     <------------------------------- Result (id)
@@ -21,7 +22,15 @@
 //     Leaving ----------------------------->                   no new requests to me, please
 //
 // Rules: an unknown field or an unknown body is ignored, a Request with an unknown body is
-// answered with Failure code "unsupported". A frame is at most 64 KiB.
+// answered with Failure code "unsupported". A frame is at most 64 KiB. The first frame of each
+// end is Hello or Welcome. Ids are chosen by who asks and are used once on a stream; a Request
+// whose id is in flight already is ignored.
+//
+// Features of the appliance: "progress" (sends Progress before it asks the directory; without it
+// a request that was sent is never given to another appliance), "progress_ack" (waits for
+// ProgressAck when the cloud has the same feature), "cancel" (understands Cancel), "drain"
+// (understands Drain), "join" (can answer Request.join). Features of the cloud: "progress_ack"
+// (answers every Progress), "claims", "renew", "keys", "join" (the calls that it serves).
 
 package tunnelpb
 
