@@ -45,4 +45,5 @@ const (
 	AccountLogonHours       AccountState = "outside logon hours"
 	AccountWrongWorkstation AccountState = "workstation not allowed"
 	AccountRefused          AccountState = "refused by the directory"
+	AccountNotPermitted     AccountState = "not in the group that may log in"
 )

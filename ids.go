@@ -6,7 +6,6 @@ package sallyport
 import (
 	"crypto/rand"
 	"encoding/base32"
-	"fmt"
 	"strings"
 )
 
@@ -81,11 +80,16 @@ func CanonicalCode(s Secret) Secret {
 	return Secret(r.Replace(strings.ToUpper(strings.TrimSpace(string(s)))))
 }
 
-// NewSupportCode returns a code that a user can read to the help desk: two groups of
+// SupportCode writes five octets as a code that a user can read to the help desk: two groups of
 // four characters. It finds the log lines of a login and opens nothing.
+func SupportCode(b [5]byte) string {
+	s := crockford.EncodeToString(b[:])
+	return s[:4] + "-" + s[4:]
+}
+
+// NewSupportCode returns a random support code.
 func NewSupportCode() string {
 	var b [5]byte
 	rand.Read(b[:])
-	s := crockford.EncodeToString(b[:])
-	return fmt.Sprintf("%s-%s", s[:4], s[4:])
+	return SupportCode(b)
 }

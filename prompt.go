@@ -47,6 +47,8 @@ type Prompt struct {
 	Number string `json:"number,omitempty"`
 	// Device names the phone the push went to.
 	Device string `json:"device,omitempty"`
+	// Delivery is what became of the push notification: "", "sent", "failed", "no_address".
+	Delivery string `json:"delivery,omitempty"`
 	// Remaining is how long the user has, in milliseconds from now; the page has no
 	// clock that can be trusted.
 	Remaining int64 `json:"remainingMs,omitempty"`

@@ -1,0 +1,344 @@
+package login
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/gatewaytoken"
+	"github.com/sallyport/sallyport/internal/sealed"
+)
+
+// Lengths of time and limits of a login.
+const (
+	// PushLife is how long a challenge can be answered (reference: number matching, 30 s).
+	PushLife = 30 * time.Second
+	// TokenLife is how long a gateway token can be used.
+	TokenLife = gatewaytoken.Lifetime
+	// Life is how long a login may take as a whole.
+	Life = 10 * time.Minute
+	// FailureFloor is how long a refusal of user name and password takes at least, so that its time
+	// tells nothing about whether the account exists or why it was refused.
+	FailureFloor = 400 * time.Millisecond
+
+	// lateAnswer is how long after the end of a challenge an answer that came in time still counts:
+	// nobody may have been watching.
+	lateAnswer = 30 * time.Second
+
+	maxPushes = 3
+	maxCodes  = 3
+)
+
+// Directory checks a password. onBind is called just before the directory is asked, which must not
+// happen when it fails; once it did not, the check must not be repeated by anybody. The account's name is filled whenever the account exists. An
+// error means that the directory gave no answer.
+type Directory interface {
+	Verify(ctx context.Context, userName string, password sallyport.Secret, onBind func() error) (sallyport.AccountState, sallyport.Account, error)
+}
+
+// Devices knows the devices of an account, the newest first.
+type Devices interface {
+	Devices(ctx context.Context, account sallyport.AccountName) ([]sallyport.Device, error)
+}
+
+// Challenges puts a question to a device. Create is idempotent by id.
+type Challenges interface {
+	Create(ctx context.Context, c Challenge) error
+	// Watch calls event for everything that has happened and happens to the challenge, until event
+	// returns false, the challenge ends, or ctx ends.
+	Watch(ctx context.Context, id sallyport.ChallengeID, event func(ChallengeEvent) bool) error
+	Cancel(ctx context.Context, id sallyport.ChallengeID) error
+}
+
+// Codes checks a passcode of an account; a code is taken once. why is for the log.
+type Codes interface {
+	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret) (ok bool, why string, err error)
+}
+
+// Tokens makes gateway tokens.
+type Tokens interface {
+	Mint(integration sallyport.IntegrationID, account sallyport.AccountName, nonce [8]byte, expires time.Time) sallyport.Secret
+}
+
+// Challenge is a question to a device.
+type Challenge struct {
+	ID     sallyport.ChallengeID
+	Device sallyport.DeviceID
+	Sealed []byte // what the device shows
+	Life   time.Duration
+}
+
+// Delivery is what became of the push notification.
+type Delivery string
+
+const (
+	DeliverySent      Delivery = "sent"
+	DeliveryFailed    Delivery = "failed"
+	DeliveryNoAddress Delivery = "no_address"
+)
+
+// ChallengeEvent is one thing that happened to a challenge; exactly one field is set.
+type ChallengeEvent struct {
+	Delivery Delivery
+	Answer   []byte           // sealed by the device
+	Ended    sallyport.Reason // timeout, superseded, cancelled
+}
+
+// Config is what an engine works with.
+type Config struct {
+	Directory  Directory
+	Devices    Devices
+	Challenges Challenges
+	Codes      Codes
+	Tokens     Tokens
+	// Key is secret; challenge ids, numbers and nonces follow from it.
+	Key   sallyport.Key
+	Now   func() time.Time
+	Sleep func(context.Context, time.Duration)
+	Log   *slog.Logger
+}
+
+// Engine is the login engine.
+type Engine struct {
+	Config
+}
+
+// New makes an engine.
+func New(c Config) *Engine { return &Engine{c} }
+
+// Attempt is user name and password as they came through a front door.
+type Attempt struct {
+	Login       sallyport.LoginID
+	Integration sallyport.Integration
+	UserName    string
+	Password    sallyport.Secret
+	Place       string
+	// BindStarted is called just before the directory is asked; when it fails, the directory is not.
+	BindStarted func() error
+	// Front is kept in the state for the front door.
+	Front []byte
+}
+
+// Begin checks user name and password and asks for the second factor. An error means that nothing
+// was decided; a refusal is a state like any other.
+func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
+	start := e.Now()
+	s := State{
+		Login: a.Login, Integration: a.Integration.ID, Application: a.Integration.Nickname,
+		UserName: a.UserName, Place: a.Place, Front: a.Front,
+		Support: e.supportCode(a.Login), End: start.Add(Life).UnixMilli(),
+	}
+	e.log(ctx, s, "credentials arrived", "step", 4, "integration", a.Integration.ID)
+	state, account, err := e.Directory.Verify(ctx, a.UserName, a.Password, a.BindStarted)
+	if err != nil {
+		return State{}, e.fail(ctx, s, sallyport.CodeUnavailable,
+			"The directory does not answer. Please try again in a minute.", fmt.Errorf("ask directory: %w", err))
+	}
+	if state != sallyport.AccountOK {
+		e.log(ctx, s, "password refused", "step", 5, "account", account.Name, "why", state)
+		e.Sleep(ctx, FailureFloor-e.Now().Sub(start))
+		return e.deny(ctx, s, sallyport.ReasonCredentials), nil
+	}
+	s.Account = account.Name
+	e.log(ctx, s, "password is right", "step", 5, "account", s.Account)
+	return e.secondFactor(ctx, s)
+}
+
+func (e *Engine) secondFactor(ctx context.Context, s State) (State, error) {
+	devices, err := e.Devices.Devices(ctx, s.Account)
+	if err != nil {
+		return State{}, e.fail(ctx, s, sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("read devices: %w", err))
+	}
+	if len(devices) == 0 {
+		return e.deny(ctx, s, sallyport.ReasonNotEnrolled), nil
+	}
+	return e.push(ctx, s, devices[0])
+}
+
+// Wait returns the state after the next thing that happens outside, or the same state when ctx ends
+// before. It can be repeated, here or on another appliance.
+func (e *Engine) Wait(ctx context.Context, s State) (State, error) {
+	if s.Kind != sallyport.PromptPush {
+		return s, nil
+	}
+	next, changed := s, false
+	left := time.UnixMilli(s.Until).Sub(e.Now())
+	if left < -lateAnswer {
+		return e.deny(ctx, s, sallyport.ReasonTimeout), nil
+	}
+	if left <= 0 {
+		// The answer may have come in while nobody watched: look once more, briefly.
+		left = 500 * time.Millisecond
+	}
+	wctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	var failed error
+	err := e.Challenges.Watch(wctx, s.Challenge, func(ev ChallengeEvent) bool {
+		next, failed = e.happened(ctx, s, ev)
+		changed = next.Version != s.Version
+		return failed == nil && !changed
+	})
+	switch {
+	case failed != nil:
+		return s, failed
+	case changed:
+		return next, nil
+	case ctx.Err() != nil:
+		return s, nil // the caller's patience ended, not the challenge
+	case e.Now().UnixMilli() >= s.Until:
+		return e.deny(ctx, s, sallyport.ReasonTimeout), nil
+	case err != nil:
+		return s, e.fail(ctx, s, sallyport.CodeUnavailable, "The push service does not answer. Please try again.", fmt.Errorf("watch challenge: %w", err))
+	}
+	return s, nil
+}
+
+func (e *Engine) happened(ctx context.Context, s State, ev ChallengeEvent) (State, error) {
+	switch {
+	case ev.Answer != nil:
+		return e.answered(ctx, s, ev.Answer)
+	case ev.Ended != "":
+		return e.deny(ctx, s, ev.Ended), nil
+	case ev.Delivery == s.Delivery, ev.Delivery == DeliverySent && s.Delivery == "":
+		return s, nil // nothing the person has to know
+	case ev.Delivery == DeliverySent, ev.Delivery == DeliveryFailed, ev.Delivery == DeliveryNoAddress:
+		s.Delivery = ev.Delivery
+		if s.Delivery != DeliverySent {
+			e.log(ctx, s, "notification not delivered", "step", 8, "why", s.Delivery)
+		}
+		return s.next(), nil
+	}
+	return s, nil
+}
+
+// UseCode goes from the push to a passcode.
+func (e *Engine) UseCode(ctx context.Context, s State) (State, error) {
+	if s.Kind != sallyport.PromptPush {
+		return s, errStep
+	}
+	e.cancelChallenge(ctx, s)
+	return e.askCode(s, ""), nil
+}
+
+// Push asks the device again, or instead of a passcode.
+func (e *Engine) Push(ctx context.Context, s State) (State, error) {
+	if s.Kind != sallyport.PromptCode {
+		return s, errStep
+	}
+	return e.secondFactor(ctx, s)
+}
+
+// Code takes a passcode.
+func (e *Engine) Code(ctx context.Context, s State, code sallyport.Secret) (State, error) {
+	if s.Kind != sallyport.PromptCode {
+		return s, errStep
+	}
+	ok, why, err := e.Codes.CheckCode(ctx, s.Account, code)
+	if err != nil {
+		return s, e.fail(ctx, s, sallyport.CodeUnavailable, "The code could not be checked. Please try again.", fmt.Errorf("check code: %w", err))
+	}
+	if ok {
+		e.log(ctx, s, "passcode is right", "step", 10, "account", s.Account)
+		return e.done(ctx, s), nil
+	}
+	e.log(ctx, s, "passcode refused", "step", 10, "account", s.Account, "why", why)
+	s.Codes++
+	if s.Codes >= maxCodes {
+		return e.deny(ctx, s, sallyport.ReasonTooManyCodes), nil
+	}
+	return e.askCode(s, sallyport.ReasonWrongCode), nil
+}
+
+// Cancel ends the login at the user's wish.
+func (e *Engine) Cancel(ctx context.Context, s State) (State, error) {
+	if s.Kind == sallyport.PromptDone || s.Kind == sallyport.PromptDenied {
+		return s, errStep
+	}
+	if s.Kind == sallyport.PromptPush {
+		e.cancelChallenge(ctx, s)
+	}
+	return e.deny(ctx, s, sallyport.ReasonCancelled), nil
+}
+
+var errStep = sallyport.Errorf(sallyport.CodeConflict, "This step is over. Please go on with what the page shows now.", nil)
+
+func (e *Engine) askCode(s State, why sallyport.Reason) State {
+	s.Kind, s.Reason, s.Until = sallyport.PromptCode, why, s.End
+	return s.next()
+}
+
+func (e *Engine) deny(ctx context.Context, s State, why sallyport.Reason) State {
+	e.log(ctx, s, "login denied", "step", 11, "account", s.Account, "reason", why)
+	s.Kind, s.Reason, s.Until = sallyport.PromptDenied, why, s.End
+	return s.next()
+}
+
+func (e *Engine) done(ctx context.Context, s State) State {
+	e.log(ctx, s, "login granted, gateway token made", "step", 11, "account", s.Account)
+	s.Kind, s.Reason, s.Until = sallyport.PromptDone, "", e.Now().Add(TokenLife).UnixMilli()
+	return s.next()
+}
+
+func (s State) next() State { s.Version++; return s }
+
+// Prompt is what the user is to see in a state.
+func (e *Engine) Prompt(s State) sallyport.Prompt {
+	p := sallyport.Prompt{
+		Kind: s.Kind, Reason: s.Reason, SupportCode: s.Support, Expires: time.UnixMilli(s.Until),
+		Remaining: max(0, s.Until-e.Now().UnixMilli()),
+	}
+	switch s.Kind {
+	case sallyport.PromptPush:
+		p.Number, p.Device, p.Delivery = e.number(s.Challenge), s.DeviceName, string(s.Delivery)
+		p.Methods = []sallyport.Method{sallyport.MethodPush, sallyport.MethodCode}
+	case sallyport.PromptCode:
+		p.Methods = []sallyport.Method{sallyport.MethodCode}
+		if s.Pushes < maxPushes {
+			p.Methods = append(p.Methods, sallyport.MethodPush)
+		}
+	case sallyport.PromptDone:
+		p.Token = e.Tokens.Mint(s.Integration, s.Account, e.nonce(s.Login), time.UnixMilli(s.Until))
+	}
+	return p
+}
+
+// What follows from the login's id follows from a secret as well: nobody outside can work it out.
+func (e *Engine) draw(parts ...string) []byte {
+	m := hmac.New(sha256.New, e.Key)
+	m.Write(sealed.Fields(parts...))
+	return m.Sum(nil)
+}
+
+func (e *Engine) challengeID(s State) sallyport.ChallengeID {
+	return sallyport.ChallengeID(hex.EncodeToString(e.draw("challenge", string(s.Login), strconv.Itoa(s.Pushes))[:16]))
+}
+
+// number is what has to be typed on the phone: 10 to 99.
+func (e *Engine) number(c sallyport.ChallengeID) string {
+	return strconv.FormatUint(10+binary.BigEndian.Uint64(e.draw("number", string(c)))%90, 10)
+}
+
+func (e *Engine) nonce(l sallyport.LoginID) [8]byte {
+	return [8]byte(e.draw("token", string(l))[:8])
+}
+
+// supportCode names the login to the help desk; a repetition of the login has the same one.
+func (e *Engine) supportCode(l sallyport.LoginID) string {
+	return sallyport.SupportCode([5]byte(e.draw("support", string(l))[:5]))
+}
+
+func (e *Engine) log(ctx context.Context, s State, msg string, args ...any) {
+	e.Log.InfoContext(ctx, msg, append([]any{"login", s.Login, "support_code", s.Support}, args...)...)
+}
+
+func (e *Engine) fail(ctx context.Context, s State, code sallyport.Code, message string, cause error) error {
+	e.Log.ErrorContext(ctx, "login not decided", "login", s.Login, "support_code", s.Support, "err", cause)
+	return &sallyport.Error{Code: code, Message: message, SupportCode: s.Support, Err: cause}
+}

@@ -1,0 +1,82 @@
+package login
+
+import (
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/deviceproto"
+)
+
+// push puts the question to a device. When it cannot be put, the passcode is left: the device makes
+// token codes without anybody's help.
+func (e *Engine) push(ctx context.Context, s State, d sallyport.Device) (State, error) {
+	if s.Pushes >= maxPushes {
+		return e.askCode(s, sallyport.ReasonPushFailed), nil
+	}
+	s.Pushes++
+	s.Device, s.DeviceName, s.Delivery = d.ID, d.Name, ""
+	s.Challenge = e.challengeID(s)
+	now := e.Now()
+	details, err := deviceproto.SealDetails(d.DetailsKey, d.ID, s.Challenge, sallyport.ChallengeDetails{
+		User: s.UserName, Application: s.Application, Place: s.Place, Time: now.UTC().Truncate(time.Second), Digits: 2,
+	})
+	if err != nil {
+		return State{}, e.fail(ctx, s, sallyport.CodeInternal, "Sign-in is not available right now. Please try again.", fmt.Errorf("seal details: %w", err))
+	}
+	err = e.Challenges.Create(ctx, Challenge{ID: s.Challenge, Device: d.ID, Sealed: details, Life: PushLife})
+	if err != nil {
+		e.Log.ErrorContext(ctx, "push cannot be asked for", "login", s.Login, "support_code", s.Support, "device", d.ID, "err", err)
+		return e.askCode(s, sallyport.ReasonPushFailed), nil
+	}
+	e.log(ctx, s, "push asked for", "step", 6, "account", s.Account, "device", d.ID, "challenge", s.Challenge)
+	s.Kind, s.Reason, s.Until = sallyport.PromptPush, "", now.Add(PushLife).UnixMilli()
+	return s.next(), nil
+}
+
+// answered checks what the device says: its signature, the question it answers, the number.
+func (e *Engine) answered(ctx context.Context, s State, box []byte) (State, error) {
+	d, err := e.device(ctx, s)
+	if err != nil {
+		return s, err
+	}
+	a, err := deviceproto.OpenAnswer(d.DetailsKey, d.PublicKey, d.ID, s.Challenge, box)
+	if err != nil || a.User != s.UserName || a.Application != s.Application {
+		e.Log.WarnContext(ctx, "approval refused: the device's signature or what it answered does not hold",
+			"login", s.Login, "support_code", s.Support, "device", s.Device, "err", err)
+		return e.deny(ctx, s, sallyport.ReasonBadApproval), nil
+	}
+	e.log(ctx, s, "device answered", "step", 10, "account", s.Account, "decision", a.Decision)
+	switch {
+	case a.Decision == sallyport.DecisionNotMe:
+		return e.deny(ctx, s, sallyport.ReasonNotMe), nil
+	case a.Decision != sallyport.DecisionApprove:
+		return e.deny(ctx, s, sallyport.ReasonRejected), nil
+	case subtle.ConstantTimeCompare([]byte(a.Number), []byte(e.number(s.Challenge))) != 1:
+		return e.deny(ctx, s, sallyport.ReasonWrongNumber), nil
+	}
+	return e.done(ctx, s), nil
+}
+
+// device finds the device of the challenge: gone when it was removed meanwhile.
+func (e *Engine) device(ctx context.Context, s State) (sallyport.Device, error) {
+	devices, err := e.Devices.Devices(ctx, s.Account)
+	if err != nil {
+		return sallyport.Device{}, e.fail(ctx, s, sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("read devices: %w", err))
+	}
+	for _, d := range devices {
+		if d.ID == s.Device {
+			return d, nil
+		}
+	}
+	return sallyport.Device{}, nil // no key: no answer opens
+}
+
+// cancelChallenge tells the phone, as far as it can be told, that the question is over.
+func (e *Engine) cancelChallenge(ctx context.Context, s State) {
+	if err := e.Challenges.Cancel(ctx, s.Challenge); err != nil {
+		e.Log.WarnContext(ctx, "challenge not cancelled; it ends by itself", "challenge", s.Challenge, "err", err)
+	}
+}

@@ -1,0 +1,92 @@
+// Package login is the login engine: every decision of a login is made here, for every front door.
+// A front door hands it a state and an event, and gets a new state and a prompt.
+//
+//	credentials ──wrong──▶ denied
+//	     │ right
+//	     ├─ no device ───▶ denied (not enrolled)
+//	     ├─ push cannot be asked for ─▶ code
+//	     ▼
+//	   push ◀──"push"──── code ──wrong, third time──▶ denied
+//	     │ ──"use_code"──▶ │
+//	     │                 └──right──▶ done
+//	     ├─ approved, right number ──▶ done
+//	     └─ wrong number, denied, not me, no answer, superseded, cancelled ──▶ denied
+//
+// The engine keeps nothing between two steps: the state travels, sealed, with whoever asks next, so
+// any appliance of the enterprise continues any login. Steps may be repeated: the challenge, its
+// number and the gateway token's nonce follow from the login's id, so a repetition makes no second
+// push and no second token. It does no I/O of its own; what it needs is handed to it.
+package login
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/sealed"
+)
+
+// State is a login between two steps.
+type State struct {
+	Login       sallyport.LoginID       `json:"l"`
+	Version     uint32                  `json:"v"`
+	Kind        sallyport.PromptKind    `json:"k"`
+	Integration sallyport.IntegrationID `json:"i"`
+	Application string                  `json:"n"` // as shown on the phone
+	Account     sallyport.AccountName   `json:"a"`
+	UserName    string                  `json:"u"` // as typed
+	Place       string                  `json:"p"`
+	Device      sallyport.DeviceID      `json:"d,omitempty"`
+	DeviceName  string                  `json:"dn,omitempty"`
+	Challenge   sallyport.ChallengeID   `json:"c,omitempty"`
+	Pushes      int                     `json:"x,omitempty"` // challenges made so far
+	Codes       int                     `json:"y,omitempty"` // wrong codes so far
+	Delivery    Delivery                `json:"dl,omitempty"`
+	Reason      sallyport.Reason        `json:"r,omitempty"`
+	Support     string                  `json:"s"`
+	Until       int64                   `json:"t"`           // end of the prompt, Unix milliseconds
+	End         int64                   `json:"e"`           // end of the login, Unix milliseconds
+	Front       []byte                  `json:"f,omitempty"` // the front door's own, e.g. keys to the browser
+}
+
+// MaxState bounds a sealed state, in octets.
+const MaxState = 4 << 10
+
+// Keeper seals states, for whoever carries them between steps.
+type Keeper struct {
+	Key sallyport.Key
+}
+
+func stateAAD(login sallyport.LoginID) []byte { return sealed.Fields("login state", string(login)) }
+
+// Seal packs a state for its login.
+func (k Keeper) Seal(s State) ([]byte, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	return sealed.Seal(k.Key, text, stateAAD(s.Login)), nil
+}
+
+// Open undoes Seal. A state of another login, an edited one or one whose login has ended is refused.
+func (k Keeper) Open(box []byte, login sallyport.LoginID, now time.Time) (State, error) {
+	refuse := func(cause error) (State, error) {
+		return State{}, sallyport.Errorf(sallyport.CodeInvalid, "This sign-in cannot be continued. Please start again.", cause)
+	}
+	if len(box) > MaxState {
+		return refuse(sealed.ErrOpen)
+	}
+	text, err := sealed.Open(k.Key, box, stateAAD(login))
+	if err != nil {
+		return refuse(err)
+	}
+	var s State
+	if err := json.Unmarshal(text, &s); err != nil || s.Login != login {
+		return refuse(err)
+	}
+	// A minute of grace: the next step may be taken by an appliance whose clock is ahead.
+	if now.UnixMilli() > s.End+time.Minute.Milliseconds() {
+		return State{}, sallyport.Errorf(sallyport.CodeExpired, "This sign-in took too long. Please start again.", nil)
+	}
+	return s, nil
+}

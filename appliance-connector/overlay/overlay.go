@@ -1,0 +1,252 @@
+// Package overlay is the login engine's front door to the browser: it opens what the overlay sealed,
+// drives the engine, and seals the prompt, so that the cloud in between carries what it cannot read.
+package overlay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/api/tunnelpb"
+	"github.com/sallyport/sallyport/appliance-connector/login"
+	"github.com/sallyport/sallyport/internal/sealed"
+)
+
+// Skew is by how much the clocks of two appliances may differ.
+const Skew = 90 * time.Second
+
+// Bounds of what a browser may send, in octets.
+const (
+	maxUserName = 256
+	maxMessage  = 1024
+)
+
+// Engine is the login engine.
+type Engine interface {
+	Begin(context.Context, login.Attempt) (login.State, error)
+	Wait(context.Context, login.State) (login.State, error)
+	UseCode(context.Context, login.State) (login.State, error)
+	Push(context.Context, login.State) (login.State, error)
+	Code(context.Context, login.State, sallyport.Secret) (login.State, error)
+	Cancel(context.Context, login.State) (login.State, error)
+	Prompt(login.State) sallyport.Prompt
+}
+
+// Opener opens sealed passwords.
+type Opener interface {
+	OpenCredentials(enc, ciphertext []byte, b sealed.Binding, now time.Time, skew time.Duration) (sealed.Credentials, error)
+}
+
+// Integrations knows the gateways.
+type Integrations interface {
+	Integration(ctx context.Context, id sallyport.IntegrationID) (sallyport.Integration, error)
+}
+
+// Once tells whether a value is met for the first time, over all appliances of the enterprise.
+type Once interface {
+	Claim(ctx context.Context, key []byte, expires, now time.Time) (first bool, err error)
+}
+
+// Door is the front door.
+type Door struct {
+	Tenant       sallyport.TenantID
+	Engine       Engine
+	Keys         Opener
+	States       login.Keeper
+	Integrations Integrations
+	Once         Once
+	Now          func() time.Time
+	Log          *slog.Logger
+}
+
+// Step takes one event of one login. progress is called when the directory is about to be asked.
+func (d *Door) Step(ctx context.Context, step *tunnelpb.LoginStep, progress func() error) (*tunnelpb.LoginView, error) {
+	id := sallyport.LoginID(step.GetLoginId())
+	if step.GetCredentials() != nil {
+		return d.begin(ctx, id, step, progress)
+	}
+	s, err := d.States.Open(step.GetState(), id, d.Now())
+	if err != nil {
+		return nil, err
+	}
+	next := s
+	switch ev := step.GetEvent().(type) {
+	case *tunnelpb.LoginStep_Wait:
+		next, err = d.Engine.Wait(ctx, s)
+	case *tunnelpb.LoginStep_Message:
+		next, err = d.message(ctx, s, ev.Message)
+	default:
+		return nil, sallyport.Errorf(sallyport.CodeUnsupported, "This sign-in step is not known here. The appliance may need an update.", nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.view(next)
+}
+
+var errRefused = "The sign-in request was not accepted. Please start again."
+
+func (d *Door) begin(ctx context.Context, id sallyport.LoginID, step *tunnelpb.LoginStep, progress func() error) (*tunnelpb.LoginView, error) {
+	c := step.GetCredentials()
+	if !sallyport.ValidID(step.GetIntegrationId()) || len(id) == 0 || len(id) > 256 ||
+		len(c.GetUserName()) == 0 || len(c.GetUserName()) > maxUserName {
+		return nil, sallyport.Errorf(sallyport.CodeInvalid, errRefused, errors.New("bounds"))
+	}
+	in, err := d.Integrations.Integration(ctx, sallyport.IntegrationID(step.GetIntegrationId()))
+	if err != nil {
+		return nil, fmt.Errorf("find integration: %w", err)
+	}
+	if !slices.Contains(in.Origins, step.GetOrigin()) {
+		return nil, d.refuse(ctx, id, fmt.Errorf("page origin %q is not one of integration %q: add it with 'sallyport integration edit'", step.GetOrigin(), in.Nickname))
+	}
+	now := d.Now()
+	creds, err := d.Keys.OpenCredentials(c.GetEnc(), c.GetCiphertext(), sealed.Binding{
+		Tenant: d.Tenant, Integration: in.ID, Login: id, UserName: c.GetUserName(), Origin: step.GetOrigin(),
+		KeyID: c.GetKeyId(), StatementIAT: c.GetStatementIat(),
+	}, now, Skew)
+	if err != nil {
+		return nil, d.refuse(ctx, id, err)
+	}
+	if err := d.once(ctx, id, c, now); err != nil {
+		return nil, err
+	}
+	front, err := json.Marshal(front{Up: creds.Channel.Up, Down: creds.Channel.Down})
+	if err != nil {
+		return nil, fmt.Errorf("encode channel: %w", err)
+	}
+	s, err := d.Engine.Begin(ctx, login.Attempt{
+		Login: id, Integration: in, UserName: c.GetUserName(), Password: creds.Password,
+		Place: step.GetRemoteAddr(), BindStarted: progress, Front: front,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d.view(s)
+}
+
+// once refuses a sealed password, and a login id, that were here before: within the life of a key
+// statement, after which the seal is too old to open.
+func (d *Door) once(ctx context.Context, id sallyport.LoginID, c *tunnelpb.SealedCredentials, now time.Time) error {
+	for _, value := range []string{"login " + string(id), "seal " + string(c.GetEnc())} {
+		first, err := d.Once.Claim(ctx, sealed.Fields("sealed password", value), now.Add(login.Life+2*Skew+15*time.Minute), now)
+		if err != nil {
+			return sallyport.Errorf(sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("claim sealed password: %w", err))
+		}
+		if !first {
+			return d.refuse(ctx, id, errors.New("the sealed password or its login id was used before"))
+		}
+	}
+	return nil
+}
+
+func (d *Door) refuse(ctx context.Context, id sallyport.LoginID, cause error) error {
+	support := sallyport.NewSupportCode()
+	d.Log.WarnContext(ctx, "sealed password refused", "login", id, "support_code", support, "err", cause)
+	code := sallyport.CodeInvalid
+	message := errRefused
+	if sallyport.ErrorCode(cause) == sallyport.CodeExpired {
+		code, message = sallyport.CodeExpired, sallyport.ErrorMessage(cause)
+	}
+	return &sallyport.Error{Code: code, Message: message, SupportCode: support, Err: cause}
+}
+
+// front is what the door keeps in the state: the keys to the browser.
+type front struct {
+	Up   []byte `json:"u"`
+	Down []byte `json:"d"`
+}
+
+func openFront(s login.State) (front, error) {
+	var f front
+	if err := json.Unmarshal(s.Front, &f); err != nil || len(f.Up) != sealed.KeySize || len(f.Down) != sealed.KeySize {
+		return f, sallyport.Errorf(sallyport.CodeInvalid, "This sign-in cannot be continued. Please start again.", err)
+	}
+	return f, nil
+}
+
+// message is what the person did on the page.
+type message struct {
+	Action string `json:"action"`
+	Code   string `json:"code"`
+}
+
+func (d *Door) message(ctx context.Context, s login.State, box []byte) (login.State, error) {
+	f, err := openFront(s)
+	if err != nil {
+		return s, err
+	}
+	bad := sallyport.Errorf(sallyport.CodeInvalid, errRefused, nil)
+	if len(box) > maxMessage {
+		return s, bad
+	}
+	text, err := sealed.Open(f.Up, box, sealed.MessageAAD(s.Login, s.Version))
+	if err != nil {
+		return s, bad
+	}
+	var m message
+	if err := json.Unmarshal(text, &m); err != nil {
+		return s, bad
+	}
+	switch m.Action {
+	case "code":
+		return d.Engine.Code(ctx, s, sallyport.Secret(m.Code))
+	case "use_code":
+		return d.Engine.UseCode(ctx, s)
+	case "push":
+		return d.Engine.Push(ctx, s)
+	case "cancel":
+		return d.Engine.Cancel(ctx, s)
+	}
+	return s, bad
+}
+
+// prompt is a sallyport.Prompt as the browser gets it: the only place where a gateway token is
+// written out.
+type prompt struct {
+	sallyport.Prompt
+	Token string `json:"token,omitempty"`
+}
+
+// Phase is what the cloud has to know of a prompt, and its name in the protocol.
+func Phase(k sallyport.PromptKind) (tunnelpb.Phase, string) {
+	switch k {
+	case sallyport.PromptPush:
+		return tunnelpb.Phase_PHASE_WAITING, "waiting"
+	case sallyport.PromptCode:
+		return tunnelpb.Phase_PHASE_INPUT, "input"
+	case sallyport.PromptDone:
+		return tunnelpb.Phase_PHASE_DONE, "done"
+	}
+	return tunnelpb.Phase_PHASE_DENIED, "denied"
+}
+
+func (d *Door) view(s login.State) (*tunnelpb.LoginView, error) {
+	f, err := openFront(s)
+	if err != nil {
+		return nil, err
+	}
+	p := d.Engine.Prompt(s)
+	text, err := json.Marshal(prompt{Prompt: p, Token: string(p.Token)})
+	if err != nil {
+		return nil, fmt.Errorf("encode prompt: %w", err)
+	}
+	state, err := d.States.Seal(s)
+	if err != nil {
+		return nil, fmt.Errorf("seal state: %w", err)
+	}
+	phase, name := Phase(s.Kind)
+	v := &tunnelpb.LoginView{
+		Version: s.Version, Phase: phase, State: state,
+		Sealed: sealed.Seal(f.Down, text, sealed.ViewAAD(s.Login, s.Version, name)),
+	}
+	if phase == tunnelpb.Phase_PHASE_WAITING {
+		// The cloud asks a little longer than the person has, to hear the end from us.
+		v.WaitMs = uint32(p.Remaining) + 2000
+	}
+	return v, nil
+}
