@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport/sallyport"
+)
+
+// claimGrace is how much longer than asked a claim is kept: the clocks of two appliances differ.
+const claimGrace = 2 * time.Minute
+
+// Claim uses key (1 to 256 octets) for the only time: first is true for exactly one caller on all
+// appliances of the database, until expires at least. After an error nobody knows whether the key
+// was used, so the caller must refuse what it guards.
+func (s *Store) Claim(ctx context.Context, key []byte, expires, now time.Time) (first bool, err error) {
+	if err := checkSize("one-time key", len(key), 1, maxClaim); err != nil {
+		return false, err
+	}
+	if expires.Before(now) {
+		expires = now
+	}
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	result, err := s.engine.write.ExecContext(ctx,
+		`INSERT INTO claims (claim, expires) VALUES ($1, $2) ON CONFLICT (claim) DO NOTHING`,
+		key, micros(expires.Add(claimGrace)))
+	if err != nil {
+		return false, s.engine.failure("claim key", err)
+	}
+	n, err := result.RowsAffected()
+	return n == 1, s.engine.failure("claim key", err)
+}
+
+// UseStep uses a step of a device's token code (RFC 6238: time divided by 30 s): first is true only
+// when step is greater than every step used before for this device, for exactly one caller. After
+// an error the caller must refuse the code.
+func (s *Store) UseStep(ctx context.Context, device sallyport.DeviceID, step int64) (first bool, err error) {
+	if step < 0 {
+		return false, invalidf("The step of a token code cannot be negative.")
+	}
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	result, err := s.engine.write.ExecContext(ctx,
+		`UPDATE devices SET last_step = $2 WHERE id = $1 AND last_step < $2`, string(device), step)
+	if err != nil {
+		return false, s.engine.failure("use step", err)
+	}
+	if n, err := result.RowsAffected(); n == 1 || err != nil {
+		return err == nil, s.engine.failure("use step", err)
+	}
+	// Used before, or there is no such device: the caller should know which.
+	if _, err := s.Device(ctx, device); err != nil {
+		return false, err
+	}
+	return false, nil
+}
