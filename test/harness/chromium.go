@@ -1,0 +1,134 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// Browser is a running headless Chromium with an empty profile. Let it open localhost,
+// never 127.0.0.1: only localhost counts as a secure context without TLS.
+type Browser struct {
+	tb  testing.TB
+	ctx context.Context
+}
+
+// browserDeadline bounds everything one tab does.
+const browserDeadline = 3 * time.Minute
+
+// StartChromium starts a browser. Further options of chromedp come after the
+// harness's own, for example chromedp.Flag("disable-background-networking", true).
+func StartChromium(tb testing.TB, opts ...chromedp.ExecAllocatorOption) *Browser {
+	tb.Helper()
+	path, err := tool("chromium")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	all := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.NoSandbox, // root has no user namespaces to lock itself into
+		chromedp.WindowSize(1280, 900),
+		chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.WSURLReadTimeout(startDeadline))
+	all = append(all, opts...)
+	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), all...)
+	ctx, cancel := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {}))
+	tb.Cleanup(func() {
+		// Ends the browser and waits for it, so that its profile can be removed.
+		end, stop := context.WithTimeout(ctx, stopDeadline)
+		defer stop()
+		_ = chromedp.Cancel(end)
+		cancel()
+		cancelAlloc()
+	})
+	if err := chromedp.Do(ctx); err != nil {
+		tb.Fatalf("start chromium: %v", err)
+	}
+	return &Browser{tb: tb, ctx: ctx}
+}
+
+// Tab opens a tab of the given size in CSS pixels (0, 0: the window's) and returns the
+// context for chromedp.Run. The tab closes with the test; when the test failed, what
+// the tab showed last is kept as an artifact first.
+func (b *Browser) Tab(width, height int) context.Context {
+	b.tb.Helper()
+	target, cancel := chromedp.NewContext(b.ctx)
+	// The first call makes the tab, which then lives as long as that call's context.
+	if err := chromedp.Do(target); err != nil {
+		cancel()
+		b.tb.Fatalf("open tab: %v", err)
+	}
+	ctx, stop := context.WithTimeout(target, browserDeadline)
+	b.tb.Cleanup(func() {
+		if b.tb.Failed() {
+			b.keep(ctx, "failed")
+		}
+		stop()
+		cancel()
+	})
+	if width > 0 && height > 0 {
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), int64(height))); err != nil {
+			b.tb.Fatalf("size tab: %v", err)
+		}
+	}
+	return ctx
+}
+
+// Screenshot keeps what the tab shows as an artifact and returns the file's path.
+func (b *Browser) Screenshot(tab context.Context, name string) string {
+	b.tb.Helper()
+	path := b.keep(tab, name)
+	if path == "" {
+		b.tb.Errorf("take screenshot %q: nothing was taken", name)
+	}
+	return path
+}
+
+func (b *Browser) keep(tab context.Context, name string) string {
+	b.tb.Helper()
+	ctx, cancel := context.WithTimeout(tab, stopDeadline)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		b.tb.Logf("take screenshot: %v", err)
+		return ""
+	}
+	path := filepath.Join(ArtifactDir(b.tb), fileName(b.tb.Name()+"-"+name)+".png")
+	if err := os.WriteFile(path, png, 0o644); err != nil {
+		b.tb.Logf("keep screenshot: %v", err)
+		return ""
+	}
+	b.tb.Logf("screenshot: %s", path)
+	return path
+}
+
+// ArtifactDir returns the folder for what a person may want to see after a test:
+// $SALLYPORT_TEST_ARTIFACTS, or a folder of this user's below the system's temporary one.
+func ArtifactDir(tb testing.TB) string {
+	tb.Helper()
+	d := os.Getenv("SALLYPORT_TEST_ARTIFACTS")
+	if d == "" {
+		d = filepath.Join(os.TempDir(), fmt.Sprintf("sallyport-artifacts-%d", os.Getuid()))
+	}
+	if err := os.MkdirAll(d, 0o755); err != nil {
+		tb.Fatalf("make artifact directory: %v", err)
+	}
+	return d
+}
+
+// fileName makes any text safe as the name of a file.
+func fileName(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '-', r == '_', r == '.':
+			return r
+		}
+		return '-'
+	}, s)
+}
