@@ -1,0 +1,111 @@
+// Package radius is the appliance's RADIUS server (RFC 2865) for the gateways of the enterprise. It
+// knows who may ask, checks that what they ask is genuine, remembers what it answered, and leaves the
+// decision to a Verifier. It takes PAP only: with CHAP or EAP nothing but a stored password could be
+// checked.
+//
+// How a packet goes through:
+//
+//	datagram ─▶ source known? ─▶ well formed? ─▶ genuine? ─▶ seen before? ─▶ password ─▶ Verifier ─▶ answer
+//	               │ no             │ no            │ no           │ yes         │ not PAP     │ refused
+//	               ▼                ▼               ▼              ▼             ▼             ▼
+//	             dropped         dropped         dropped     the same answer   Reject        Reject
+//
+// A packet that is repeated within ReplyWindow has the same answer, octet for octet, and is not
+// verified again; repeated while the first is being verified, it has the first one's answer.
+//
+// Each refusal is one log line with its cause and its cure. What the gateway hears is the same for
+// all of them. Passwords, tokens and secrets are never logged.
+//
+// Every answer carries Message-Authenticator (RFC 3579 section 3.2) and carries it first, against
+// CVE-2024-3596.
+package radius
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"github.com/sallyport/sallyport"
+)
+
+// Verifier decides about an Access-Request.
+type Verifier interface {
+	// Verify may take until ctx ends.
+	Verify(ctx context.Context, q Query) Verdict
+}
+
+// InstantVerifier is a Verifier that can decide some queries at once, without waiting for anything.
+// Those are answered by the goroutine that read them, at several times the rate.
+type InstantVerifier interface {
+	Verifier
+	// VerifyNow reports false when it cannot decide at once; Verify is then asked.
+	VerifyNow(q *Query) (Verdict, bool)
+}
+
+// Query is an Access-Request with PAP.
+type Query struct {
+	Integration sallyport.Integration
+	UserName    string
+	Passcode    sallyport.Secret
+	Source      netip.AddrPort
+	// Request identifies the packet: it is the same for a repetition, and on every appliance.
+	Request        RequestID
+	NASIdentifier  string
+	CallingStation string // where the user is, as the gateway sees it
+}
+
+// RequestID is a request's identifier and authenticator.
+type RequestID [17]byte
+
+// Verdict is what a Verifier decides.
+type Verdict struct {
+	Accept bool
+	// Message is shown to the user by some gateways (Reply-Message). It must not depend on whether
+	// the user exists.
+	Message string
+	// Reason and Cure are for the log, when refused: what was wrong, and what to do about it.
+	Reason string
+	Cure   string
+}
+
+// Options are what a Server works with. Zero values have the defaults named.
+type Options struct {
+	Address      string // ":1812"
+	Integrations []sallyport.Integration
+	Verifier     Verifier
+	Log          *slog.Logger     // nil: discarded
+	Now          func() time.Time // nil: time.Now
+
+	Readers     int           // goroutines that read; as many as there are processors, at most 8
+	Waiting     int           // requests being verified at a time; 16,384
+	Deadline    time.Duration // for one of them; 4 s
+	ReplyWindow time.Duration // how long an answer is kept for repetitions; 30 s
+	Replies     int           // answers kept at most; 262,144
+}
+
+func (o Options) withDefaults() Options {
+	if o.Address == "" {
+		o.Address = ":1812"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.Readers = orDefault(o.Readers, min(8, runtime.GOMAXPROCS(0)))
+	o.Waiting = orDefault(o.Waiting, 16<<10)
+	o.Deadline = orDefault(o.Deadline, 4*time.Second)
+	o.ReplyWindow = orDefault(o.ReplyWindow, 30*time.Second)
+	o.Replies = orDefault(o.Replies, 256<<10)
+	return o
+}
+
+func orDefault[T int | time.Duration](v, d T) T {
+	if v == 0 {
+		return d
+	}
+	return v
+}

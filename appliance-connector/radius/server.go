@@ -1,0 +1,134 @@
+package radius
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport"
+)
+
+// receiveBuffer holds a burst while the readers are busy; the usual 200 KiB lose one of 256 packets.
+const receiveBuffer = 4 << 20
+
+// Server answers RADIUS requests on one UDP socket.
+type Server struct {
+	opts    Options
+	instant InstantVerifier // the Verifier, when it is one
+	conn    *net.UDPConn
+	clients atomic.Pointer[clients]
+	cache   *replyCache
+	drops   *dropLog
+	count   counters
+	waiting chan struct{} // a place for each request being verified
+	wg      sync.WaitGroup
+}
+
+// Listen opens the socket, so that the address is known and taken; Serve answers. Close it when
+// Serve is never called.
+func Listen(opts Options) (*Server, error) {
+	opts = opts.withDefaults()
+	s := &Server{
+		opts:    opts,
+		cache:   newReplyCache(opts.Replies, opts.ReplyWindow),
+		drops:   newDropLog(opts.Log),
+		waiting: make(chan struct{}, opts.Waiting),
+	}
+	s.instant, _ = opts.Verifier.(InstantVerifier)
+	if err := s.SetIntegrations(opts.Integrations); err != nil {
+		return nil, err
+	}
+	addr, err := net.ResolveUDPAddr("udp", opts.Address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for RADIUS on %s: %w", opts.Address, err)
+	}
+	if s.conn, err = net.ListenUDP("udp", addr); err != nil {
+		return nil, fmt.Errorf("listen for RADIUS on %s: %w", opts.Address, err)
+	}
+	growBuffer(s.conn, receiveBuffer, opts.Log)
+	return s, nil
+}
+
+// Addr is the address that the server listens on.
+func (s *Server) Addr() netip.AddrPort { return s.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
+
+// SetIntegrations takes a new configuration into use at once, as a whole. With one that is wrong
+// nothing changes.
+func (s *Server) SetIntegrations(list []sallyport.Integration) error {
+	t, err := newClients(list)
+	if err != nil {
+		return fmt.Errorf("configure RADIUS clients: %w", err)
+	}
+	s.clients.Store(t)
+	return nil
+}
+
+// Close gives the socket back.
+func (s *Server) Close() error { return s.conn.Close() }
+
+// Serve answers until ctx ends. It then reads no more, waits for the requests being verified (at
+// most Deadline), answers them, and closes the socket.
+func (s *Server) Serve(ctx context.Context) error {
+	// Requests being verified outlive ctx: they have their own deadline.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+
+	failed := make(chan error, s.opts.Readers)
+	for range s.opts.Readers {
+		go func() { failed <- s.read(ctx, work) }()
+	}
+	var err error
+	for range s.opts.Readers {
+		if e := <-failed; e != nil && err == nil {
+			err = e
+			_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // the others end as well
+		}
+	}
+	s.wg.Wait()
+	if e := s.conn.Close(); e != nil && err == nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("serve RADIUS: %w", err)
+	}
+	return nil
+}
+
+// read is one reader: it takes packets in and answers those that need no waiting.
+func (s *Server) read(ctx, work context.Context) error {
+	in := make([]byte, maxPacket)
+	w := &worker{Server: s, work: work, out: make([]byte, 0, 2*maxPacket)}
+	for {
+		n, source, err := s.conn.ReadFromUDPAddrPort(in)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed) || isTimeout(err):
+			return nil
+		default:
+			// An ICMP error of an earlier answer is reported here; it concerns nobody else.
+			s.opts.Log.Debug("read RADIUS socket", "err", err)
+			continue
+		}
+		if answer := w.handle(in[:n], netip.AddrPortFrom(source.Addr().Unmap(), source.Port())); answer != nil {
+			s.send(answer, source)
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+func (s *Server) send(answer []byte, to netip.AddrPort) {
+	if _, err := s.conn.WriteToUDPAddrPort(answer, to); err != nil {
+		s.opts.Log.Debug("write RADIUS answer", "to", to.String(), "err", err)
+	}
+}
