@@ -476,7 +476,9 @@ type Outcome struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Ending Ending                 `protobuf:"varint,1,opt,name=ending,proto3,enum=sallyport.tunnel.v1.Ending" json:"ending,omitempty"`
 	// For ENDING_ANSWERED.
-	Response      *Response `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	Response *Response `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// The directory may have been asked, whether or not BindStarted came through.
+	BindStarted   bool `protobuf:"varint,3,opt,name=bind_started,json=bindStarted,proto3" json:"bind_started,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -525,6 +527,13 @@ func (x *Outcome) GetResponse() *Response {
 	return nil
 }
 
+func (x *Outcome) GetBindStarted() bool {
+	if x != nil {
+		return x.BindStarted
+	}
+	return false
+}
+
 var File_tunnelpb_handover_proto protoreflect.FileDescriptor
 
 const file_tunnelpb_handover_proto_rawDesc = "" +
@@ -550,10 +559,11 @@ const file_tunnelpb_handover_proto_rawDesc = "" +
 	"\bAccepted\"\r\n" +
 	"\vBindStarted\"\x06\n" +
 	"\x04Beat\"\v\n" +
-	"\tWithdrawn\"y\n" +
+	"\tWithdrawn\"\x9c\x01\n" +
 	"\aOutcome\x123\n" +
 	"\x06ending\x18\x01 \x01(\x0e2\x1b.sallyport.tunnel.v1.EndingR\x06ending\x129\n" +
-	"\bresponse\x18\x02 \x01(\v2\x1d.sallyport.tunnel.v1.ResponseR\bresponse*t\n" +
+	"\bresponse\x18\x02 \x01(\v2\x1d.sallyport.tunnel.v1.ResponseR\bresponse\x12!\n" +
+	"\fbind_started\x18\x03 \x01(\bR\vbindStarted*t\n" +
 	"\x06Ending\x12\x16\n" +
 	"\x12ENDING_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fENDING_ANSWERED\x10\x01\x12\x13\n" +
