@@ -36,6 +36,9 @@ func (s *Store) Claim(ctx context.Context, key []byte, expires, now time.Time) (
 // when step is greater than every step used before for this device, for exactly one caller. After
 // an error the caller must refuse the code.
 func (s *Store) UseStep(ctx context.Context, device sallyport.DeviceID, step int64) (first bool, err error) {
+	if err := checkID("device", string(device)); err != nil {
+		return false, err
+	}
 	if step < 0 {
 		return false, invalidf("The step of a token code cannot be negative.")
 	}
@@ -50,8 +53,10 @@ func (s *Store) UseStep(ctx context.Context, device sallyport.DeviceID, step int
 		return err == nil, s.engine.failure("use step", err)
 	}
 	// Used before, or there is no such device: the caller should know which.
-	if _, err := s.Device(ctx, device); err != nil {
-		return false, err
+	var known int
+	err = s.engine.write.QueryRowContext(ctx, `SELECT COUNT(*) FROM devices WHERE id = $1`, string(device)).Scan(&known)
+	if err == nil && known == 0 {
+		return false, notFound("device")
 	}
-	return false, nil
+	return false, s.engine.failure("use step", err)
 }

@@ -40,6 +40,11 @@ func (s *Store) AllDevices(ctx context.Context, page DevicePage) ([]sallyport.De
 	if page.Limit < 0 || page.Limit > maxPage {
 		return nil, invalidf("A page may have at most %d devices.", maxPage)
 	}
+	if page.After != (DeviceMark{}) {
+		if err := first(checkAccount(page.After.Account), checkID("device", string(page.After.ID))); err != nil {
+			return nil, err
+		}
+	}
 	return s.devices(ctx, `SELECT `+deviceColumns+` FROM devices WHERE (account, id) > ($1, $2) ORDER BY account, id LIMIT $3`,
 		string(page.After.Account), string(page.After.ID), page.Limit)
 }
@@ -99,6 +104,9 @@ func (s *Store) PutDevice(ctx context.Context, d sallyport.Device) error {
 
 // DeleteDevice removes a device, or says not_found.
 func (s *Store) DeleteDevice(ctx context.Context, id sallyport.DeviceID) error {
+	if err := checkID("device", string(id)); err != nil {
+		return err
+	}
 	return s.change(ctx, "delete device", func(ctx context.Context, tx *sql.Tx) error {
 		return deleteOne(ctx, tx, "device", `DELETE FROM devices WHERE id = $1`, string(id))
 	})

@@ -56,6 +56,9 @@ func (s *Store) Enrolment(ctx context.Context, id sallyport.EnrolmentID) (Enrolm
 // DeleteEnrolment removes an invitation. Of all callers with one id, exactly one is told that it
 // existed: that one may finish the enrolment.
 func (s *Store) DeleteEnrolment(ctx context.Context, id sallyport.EnrolmentID) (existed bool, err error) {
+	if err := checkID("enrolment", string(id)); err != nil {
+		return false, err
+	}
 	return s.take(ctx, "delete enrolment", `DELETE FROM enrolments WHERE id = $1`, string(id))
 }
 

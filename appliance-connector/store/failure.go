@@ -16,8 +16,8 @@ const maxWindow = 30 * 24 * time.Hour
 // there are, this one included, in the window that began with the first of them. All appliances
 // share the count, and no two callers get the same number: a caller that counts before it checks
 // the guess, and takes the count back with ResetFailures when the guess was right, lets no more
-// guesses through than it means to, however many come at once. The window is not prolonged by
-// further failures, so nobody can keep an account blocked for ever without also being counted anew.
+// guesses through than it means to, however many come at once. Further failures do
+// not prolong the window.
 func (s *Store) Failure(ctx context.Context, account sallyport.AccountName, kind string, now time.Time, window time.Duration) (int, error) {
 	if err := checkFailure(account, kind, window); err != nil {
 		return 0, err

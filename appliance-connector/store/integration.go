@@ -60,6 +60,9 @@ func (s *Store) PutIntegration(ctx context.Context, i sallyport.Integration) err
 
 // DeleteIntegration removes an integration, or says not_found.
 func (s *Store) DeleteIntegration(ctx context.Context, id sallyport.IntegrationID) error {
+	if err := checkID("integration", string(id)); err != nil {
+		return err
+	}
 	return s.change(ctx, "delete integration", func(ctx context.Context, tx *sql.Tx) error {
 		return deleteOne(ctx, tx, "integration", `DELETE FROM integrations WHERE id = $1`, string(id))
 	})

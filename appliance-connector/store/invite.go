@@ -47,6 +47,9 @@ func (s *Store) Invites(ctx context.Context, now time.Time) ([]Invite, error) {
 // TakeInvite removes an invitation and returns it to exactly one caller. It is not_found for all
 // others, and expired for all when its time is over.
 func (s *Store) TakeInvite(ctx context.Context, id InviteID, now time.Time) (Invite, error) {
+	if err := checkID("invitation", string(id)); err != nil {
+		return Invite{}, err
+	}
 	list, err := s.invites(ctx, s.engine.write, `DELETE FROM invites WHERE id = $1 RETURNING `+inviteColumns, string(id))
 	switch {
 	case err != nil:
@@ -61,6 +64,9 @@ func (s *Store) TakeInvite(ctx context.Context, id InviteID, now time.Time) (Inv
 
 // DeleteInvite removes an invitation. Of all callers with one id, exactly one is told that it existed.
 func (s *Store) DeleteInvite(ctx context.Context, id InviteID) (existed bool, err error) {
+	if err := checkID("invitation", string(id)); err != nil {
+		return false, err
+	}
 	return s.take(ctx, "delete invitation", `DELETE FROM invites WHERE id = $1`, string(id))
 }
 

@@ -16,9 +16,9 @@ import (
 
 const (
 	postgresConns = 16
-	// postgresConnect bounds the attempt on one host of the list, so that a dead first host leaves
-	// time for the second within the default deadline.
-	postgresConnect = 700 * time.Millisecond
+	// postgresConnect bounds the attempt on one host of the list, so that a dead first host, even
+	// when it is tried with and without TLS, leaves time for the second within the default deadline.
+	postgresConnect = 600 * time.Millisecond
 )
 
 // openPostgres prepares a pool for address, a URL or key-value text as libpq takes it. With several

@@ -34,7 +34,7 @@ func openSQLite(ctx context.Context, path string) (*engine, error) {
 		return nil, sallyport.Errorf(sallyport.CodeInvalid, fmt.Sprintf("The database file %q cannot be opened.", path), err)
 	}
 	e := &engine{
-		schema:   strings.NewReplacer("BYTEA", "BLOB", "BIGINT", "INTEGER", "\n);", "\n) STRICT;").Replace,
+		schema:   strings.NewReplacer(` COLLATE "C"`, "", "BYTEA", "BLOB", "BIGINT", "INTEGER", "\n);", "\n) STRICT;").Replace,
 		classify: classifySQLite,
 	}
 	if e.write, err = sql.Open("sqlite", sqliteDSN(full, url.Values{"_txlock": {"immediate"}, "_journal_mode": {"WAL"}})); err != nil {

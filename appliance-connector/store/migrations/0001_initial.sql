@@ -1,5 +1,5 @@
 -- The one schema of both engines. BYTEA and BIGINT are PostgreSQL's words; the SQLite engine puts
--- its own in their place. Times are microseconds since 1970 UTC. Columns named "sealed_…" hold
+-- its own in their place. COLLATE "C" compares octets, as SQLite always does. Times are microseconds since 1970 UTC. Columns named "sealed_…" hold
 -- ciphertext only.
 
 CREATE TABLE meta (
@@ -44,8 +44,8 @@ CREATE TABLE integration_origins (
 );
 
 CREATE TABLE devices (
-    id                 TEXT NOT NULL PRIMARY KEY,
-    account            TEXT NOT NULL,
+    id                 TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    account            TEXT COLLATE "C" NOT NULL,
     name               TEXT NOT NULL,
     platform           TEXT NOT NULL,
     public_key         BYTEA NOT NULL,

@@ -1,0 +1,132 @@
+// Package conformance holds what every engine of the store must do. The store's own tests run it on
+// SQLite and on a real PostgreSQL; an engine that passes can be used by appliances.
+package conformance
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/store"
+)
+
+// Engine makes databases to test on.
+type Engine struct {
+	// Fresh returns the address of a new, empty database that lives as long as the test.
+	Fresh func(t testing.TB) string
+	// Dump returns everything that the engine holds of the database at address, as raw as it can.
+	Dump func(t testing.TB, address string) []byte
+	// Block makes every write to the database at address wait until release is called.
+	Block func(t testing.TB, address string) (release func())
+}
+
+// Run runs the suite.
+func Run(t *testing.T, e Engine) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, Engine)
+	}{
+		{"an integration comes back as it was put", integrationComesBack},
+		{"integrations are listed by nickname", integrationsByNickname},
+		{"putting an integration again replaces all of it", integrationReplaced},
+		{"nicknames and networks belong to one integration", integrationConflicts},
+		{"an integration saved twice at once stays whole", integrationAtOnce},
+		{"a wrong integration is refused with words", integrationRefused},
+		{"a device comes back as it was put, the newest first", deviceComesBack},
+		{"all devices are paged", devicesPaged},
+		{"a device stays with its account", deviceConflict},
+		{"a wrong device is refused", deviceRefused},
+		{"hostile text is kept as it is or refused", hostileText},
+		{"a key is claimed once by many at once", claimAtOnce},
+		{"a claim lasts until it has expired and is swept in batches", claimSwept},
+		{"a token code step is used once by many at once", stepAtOnce},
+		{"token code steps only go forward", stepForward},
+		{"failures are counted exactly by many at once", failuresAtOnce},
+		{"failures are forgotten after their window and on reset", failuresWindow},
+		{"an enrolment is taken once", enrolmentOnce},
+		{"an invitation is taken once, and not after its time", inviteOnce},
+		{"a setting is set and replaced", settings},
+		{"the revision grows with every change and no other call", revisions},
+		{"a watcher hears of changes by another store", watched},
+		{"a database is opened by many at once and again", openedAgain},
+		{"a wrong master key is noticed", wrongMaster},
+		{"no secret stands in the database", nothingReadable},
+		{"a call ends with its context", contextEnds},
+		{"a call ends by itself when the engine is silent", silence},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			c.test(t, e)
+		})
+	}
+}
+
+// start is the time in these tests.
+var start = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+
+// Master returns a master key for tests.
+func Master() sallyport.Key { return sallyport.Key(strings.Repeat("m", 32)) }
+
+// Open opens a store that the test closes.
+func Open(t testing.TB, address string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), address, Master(), store.WithNow(func() time.Time { return start }))
+	if err != nil {
+		t.Fatalf("open %s: %v", address, err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// NewDevice returns a device for tests, made out of a word.
+func NewDevice(word string, account sallyport.AccountName) sallyport.Device {
+	sum := sha256.Sum256([]byte(word))
+	return sallyport.Device{
+		ID:         sallyport.DeviceID(base64.RawURLEncoding.EncodeToString(sum[:])),
+		Account:    account,
+		Name:       word + "'s phone",
+		Platform:   "ios",
+		PublicKey:  append([]byte("public key of "), sum[:]...),
+		Seed:       sallyport.Key("seed-" + base64.RawURLEncoding.EncodeToString(sum[:])[:15]),
+		DetailsKey: sallyport.Key("details-" + base64.RawURLEncoding.EncodeToString(sum[:])[:24]),
+		Enrolled:   start,
+	}
+}
+
+// NewIntegration returns an integration for tests with the network 10.0.n.0/24.
+func NewIntegration(id string, n byte) sallyport.Integration {
+	return sallyport.Integration{
+		ID: sallyport.IntegrationID(id), Kind: "f5-big-ip", Nickname: "VPN " + id,
+		Clients:                     []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, n, 0}), 24)},
+		Secret:                      sallyport.Secret("radius-secret-of-" + id),
+		RequireMessageAuthenticator: true,
+		Origins:                     []string{"https://vpn.example.org"},
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t testing.TB, err error, code sallyport.Code) {
+	t.Helper()
+	if got := sallyport.ErrorCode(err); got != code {
+		t.Fatalf("error %v has code %q, want %q", err, got, code)
+	}
+}
+
+func background() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), time.Minute)
+}
