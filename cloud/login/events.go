@@ -16,9 +16,12 @@ const pollTimeout = 20 * time.Second
 
 // events shows the page every change of its login: as server-sent events, or by long polling.
 func (s *Service) events(c echo.Context) error {
-	k, _, err := s.authorize(c)
+	k, sess, err := s.authorize(c)
 	if err != nil {
 		return err
+	}
+	if sess.failure != nil {
+		return ended(sess.failure)
 	}
 	if strings.Contains(c.Request().Header.Get("Accept"), "text/event-stream") {
 		return s.stream(c, k)
