@@ -8,8 +8,10 @@ const SYMBOLS = {
   warn: 'M12 2a10 10 0 1 0 .1 0ZM12 7v5.5l3.5 2',
 };
 const ENDING_S = 10;
+const TRIES = 3;
+const RETRY_MS = 1_000;
 const MAX_DIGITS = 8;
-const OVER = new Set(['expired', 'not_found', 'conflict', 'denied']);
+const OVER = new Set(['expired', 'not_found', 'conflict']);
 
 export class ChallengeSheet {
   constructor(api, onChange) {
@@ -37,7 +39,9 @@ export class ChallengeSheet {
     if (!entry || (entry === this.current && this.busy)) return;
     this.waiting.delete(account.deviceId);
     this.onChange();
-    if (entry === this.current) this.#result(this.#isOver(entry) ? results.expired : results.ended);
+    if (entry !== this.current) return;
+    if (entry.answers.size > 0) this.#result(results.unsure);
+    else this.#result(this.#isOver(entry) ? results.expired : results.ended);
   }
 
   // The first challenge that waits for an answer, for the button on the home screen.
@@ -82,8 +86,8 @@ export class ChallengeSheet {
     $('answer-error').textContent = $('not-me-error').textContent = $('challenge-alert').textContent = '';
     this.#panel('ask-panel', 'challenge-title');
     this.#tick();
-    navigator.vibrate?.(200);
-    if (digitsOf(details) > 0 && matchMedia('(pointer: fine)').matches) $('number').focus();
+    if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.(200); // a browser complains of it before a touch
+    if (digitsOf(details) > 0 && !matchMedia('(pointer: coarse)').matches) $('number').focus();
   }
 
   #prepareNumber(digits) {
@@ -116,7 +120,7 @@ export class ChallengeSheet {
     this.#setBusy(true);
     $(errorId).textContent = '';
     try {
-      await this.api.answer(entry.account, entry.id, await this.#sealedAnswer(entry, decision));
+      await this.#send(entry, await this.#sealedAnswer(entry, decision));
       this.#over(entry, results[decision]);
     } catch (error) {
       if (OVER.has(error.code)) this.#over(entry, error.code === 'expired' ? results.expired : results.failed(explainAnswer(error)));
@@ -124,6 +128,19 @@ export class ChallengeSheet {
       if (!isOffline(error) && !error.code) throw error;
     } finally {
       this.#setBusy(false);
+    }
+  }
+
+  // Sends, and sends again when the network swallowed it: what is final should arrive.
+  async #send(entry, sealed) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.api.answer(entry.account, entry.id, sealed);
+      } catch (error) {
+        const passing = isOffline(error) || error.code === 'unavailable';
+        if (!passing || tries === TRIES || this.#isOver(entry)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
     }
   }
 

@@ -73,5 +73,6 @@ export const results = {
   not_me: { symbol: 'danger', title: 'Stopped and reported', text: 'Change your password now, and tell your help desk.' },
   expired: { symbol: 'warn', title: 'Too late', text: 'The request has expired. Begin again at the sign-in page.' },
   ended: { symbol: 'warn', title: 'No longer needed', text: 'The request was cancelled, answered elsewhere, or a newer one took its place.' },
+  unsure: { symbol: 'warn', title: 'Probably sent', text: 'The request has ended, but the receipt for your answer got lost. Look at the sign-in page.' },
   failed: (sentence) => ({ symbol: 'warn', title: 'Not sent', text: sentence }),
 };
