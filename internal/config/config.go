@@ -40,8 +40,9 @@ func Variable(flag string) string {
 }
 
 // Apply fills the flags that were not given from variables and from the file named by --config. A key
-// in the file that is no setting is an error: it is a spelling mistake more often than not.
-func Apply(flags *pflag.FlagSet, lookup func(string) (string, bool)) ([]Setting, error) {
+// in the file that is no setting is an error, since it is a spelling mistake more often than not; those
+// of the flag sets in others, which share the file, are passed over.
+func Apply(flags *pflag.FlagSet, lookup func(string) (string, bool), others ...*pflag.FlagSet) ([]Setting, error) {
 	file, err := read(flags, lookup)
 	if err != nil {
 		return nil, err
@@ -66,6 +67,9 @@ func Apply(flags *pflag.FlagSet, lookup func(string) (string, bool)) ([]Setting,
 		}
 	})
 	for name := range file {
+		if slices.ContainsFunc(others, func(o *pflag.FlagSet) bool { return o.Lookup(name) != nil }) {
+			continue
+		}
 		problems = append(problems, fmt.Errorf("file: %q is not a setting of this command", name))
 	}
 	slices.SortFunc(out, func(a, b Setting) int { return strings.Compare(a.Name, b.Name) })
