@@ -22,13 +22,9 @@ func (s *Store) Claim(ctx context.Context, key []byte, expires, now time.Time) (
 	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	result, err := s.engine.write.ExecContext(ctx,
+	n, err := s.engine.exec(ctx,
 		`INSERT INTO claims (claim, expires) VALUES ($1, $2) ON CONFLICT (claim) DO NOTHING`,
 		key, micros(expires.Add(claimGrace)))
-	if err != nil {
-		return false, s.engine.failure("claim key", err)
-	}
-	n, err := result.RowsAffected()
 	return n == 1, s.engine.failure("claim key", err)
 }
 
@@ -44,17 +40,13 @@ func (s *Store) UseStep(ctx context.Context, device sallyport.DeviceID, step int
 	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	result, err := s.engine.write.ExecContext(ctx,
+	n, err := s.engine.exec(ctx,
 		`UPDATE devices SET last_step = $2 WHERE id = $1 AND last_step < $2`, string(device), step)
-	if err != nil {
-		return false, s.engine.failure("use step", err)
-	}
-	if n, err := result.RowsAffected(); n == 1 || err != nil {
-		return err == nil, s.engine.failure("use step", err)
+	if n == 1 || err != nil {
+		return n == 1, s.engine.failure("use step", err)
 	}
 	// Used before, or there is no such device: the caller should know which.
-	var known int
-	err = s.engine.write.QueryRowContext(ctx, `SELECT COUNT(*) FROM devices WHERE id = $1`, string(device)).Scan(&known)
+	known, err := s.engine.number(ctx, s.engine.write, `SELECT COUNT(*) FROM devices WHERE id = $1`, string(device))
 	if err == nil && known == 0 {
 		return false, notFound("device")
 	}

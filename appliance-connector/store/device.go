@@ -52,7 +52,7 @@ func (s *Store) AllDevices(ctx context.Context, page DevicePage) ([]sallyport.De
 func (s *Store) devices(ctx context.Context, query string, args ...any) ([]sallyport.Device, error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	rows, err := s.engine.read.QueryContext(ctx, query, args...)
+	rows, err := s.engine.query(ctx, s.engine.read, query, args...)
 	if err != nil {
 		return nil, s.engine.failure("list devices", err)
 	}

@@ -23,6 +23,9 @@ type engine struct {
 	migrationLock string
 	// skipLocked ends a sub-select that picks rows to delete, so that two sweeps do not wait for one another.
 	skipLocked string
+	// prepare keeps prepared statements.
+	prepare    bool
+	statements statements
 	// classify says what an error of the driver means.
 	classify func(error) fault
 }
@@ -37,10 +40,11 @@ func openEngine(ctx context.Context, address string) (*engine, error) {
 }
 
 func (e *engine) close() error {
-	if e.read == e.write {
-		return e.write.Close()
+	err := e.statements.close()
+	if e.read != e.write {
+		err = errors.Join(err, e.read.Close())
 	}
-	return errors.Join(e.read.Close(), e.write.Close())
+	return errors.Join(err, e.write.Close())
 }
 
 func (e *engine) ping(ctx context.Context) error {

@@ -25,7 +25,7 @@ func (s *Store) PutEnrolment(ctx context.Context, e Enrolment) error {
 	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	_, err := s.engine.write.ExecContext(ctx,
+	_, err := s.engine.exec(ctx,
 		`INSERT INTO enrolments (id, account, sealed_secret, created, expires) VALUES ($1, $2, $3, $4, $5)`,
 		string(e.ID), string(e.Account), s.box.seal(enrolmentPlace(e), e.Secret), micros(e.Created), micros(e.Expires))
 	return s.engine.failure("save enrolment", err)
@@ -39,7 +39,7 @@ func (s *Store) Enrolment(ctx context.Context, id sallyport.EnrolmentID) (Enrolm
 	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	rows, err := s.engine.read.QueryContext(ctx, `SELECT id, account, sealed_secret, created, expires FROM enrolments WHERE id = $1`, string(id))
+	rows, err := s.engine.query(ctx, s.engine.read, `SELECT id, account, sealed_secret, created, expires FROM enrolments WHERE id = $1`, string(id))
 	if err != nil {
 		return Enrolment{}, s.engine.failure("read enrolment", err)
 	}
@@ -66,11 +66,7 @@ func (s *Store) DeleteEnrolment(ctx context.Context, id sallyport.EnrolmentID) (
 func (s *Store) take(ctx context.Context, doing, statement, id string) (existed bool, err error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	result, err := s.engine.write.ExecContext(ctx, statement, id)
-	if err != nil {
-		return false, s.engine.failure(doing, err)
-	}
-	n, err := result.RowsAffected()
+	n, err := s.engine.exec(ctx, statement, id)
 	return n == 1, s.engine.failure(doing, err)
 }
 

@@ -24,17 +24,16 @@ func (s *Store) Failure(ctx context.Context, account sallyport.AccountName, kind
 	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	var count int
 	// A count that began in the future (a clock set back) is stale as well.
-	err := s.engine.write.QueryRowContext(ctx, `
+	count, err := s.engine.number(ctx, s.engine.write, `
 		INSERT INTO failures (account, kind, failures, since, expires) VALUES ($1, $2, 1, $3, $4)
 		ON CONFLICT (account, kind) DO UPDATE SET
 			failures = CASE WHEN failures.since <= $5 OR failures.since > $4 THEN 1 ELSE failures.failures + 1 END,
 			since    = CASE WHEN failures.since <= $5 OR failures.since > $4 THEN excluded.since ELSE failures.since END,
 			expires  = CASE WHEN failures.since <= $5 OR failures.since > $4 THEN excluded.expires ELSE failures.expires END
 		RETURNING failures`,
-		string(account), kind, micros(now), micros(now.Add(window)), micros(now.Add(-window))).Scan(&count)
-	return count, s.engine.failure("count failure", err)
+		string(account), kind, micros(now), micros(now.Add(window)), micros(now.Add(-window)))
+	return int(count), s.engine.failure("count failure", err)
 }
 
 // Failures returns what the last Failure returned, or 0 once the window is over.
@@ -44,14 +43,13 @@ func (s *Store) Failures(ctx context.Context, account sallyport.AccountName, kin
 	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	var count int
-	err := s.engine.read.QueryRowContext(ctx,
+	count, err := s.engine.number(ctx, s.engine.read,
 		`SELECT failures FROM failures WHERE account = $1 AND kind = $2 AND since > $3 AND since <= $4`,
-		string(account), kind, micros(now.Add(-window)), micros(now.Add(window))).Scan(&count)
+		string(account), kind, micros(now.Add(-window)), micros(now.Add(window)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
-	return count, s.engine.failure("read failures", err)
+	return int(count), s.engine.failure("read failures", err)
 }
 
 // ResetFailures forgets the failures of a kind for an account.
@@ -61,7 +59,7 @@ func (s *Store) ResetFailures(ctx context.Context, account sallyport.AccountName
 	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	_, err := s.engine.write.ExecContext(ctx, `DELETE FROM failures WHERE account = $1 AND kind = $2`, string(account), kind)
+	_, err := s.engine.exec(ctx, `DELETE FROM failures WHERE account = $1 AND kind = $2`, string(account), kind)
 	return s.engine.failure("reset failures", err)
 }
 

@@ -34,7 +34,7 @@ func (s *Store) PutInvite(ctx context.Context, i Invite) error {
 	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	_, err = s.engine.write.ExecContext(ctx, `INSERT INTO invites (`+inviteColumns+`) VALUES ($1, $2, $3, $4)`,
+	_, err = s.engine.exec(ctx, `INSERT INTO invites (`+inviteColumns+`) VALUES ($1, $2, $3, $4)`,
 		string(i.ID), s.box.seal(invitePlace(i.ID), []byte(i.Secret)), micros(i.Created), micros(i.Expires))
 	return s.engine.failure("save invitation", err)
 }
@@ -73,7 +73,7 @@ func (s *Store) DeleteInvite(ctx context.Context, id InviteID) (existed bool, er
 func (s *Store) invites(ctx context.Context, db *sql.DB, query string, args ...any) ([]Invite, error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	rows, err := db.QueryContext(ctx, query, args...)
+	rows, err := s.engine.query(ctx, db, query, args...)
 	if err != nil {
 		return nil, s.engine.failure("read invitations", err)
 	}

@@ -25,6 +25,9 @@ func TestPostgres(t *testing.T) {
 			}
 			return out
 		},
+		Exec: func(t testing.TB, address, statement string) {
+			server.exec(t, database(address), statement)
+		},
 		Block: func(t testing.TB, address string) func() {
 			ctx := context.Background()
 			conn := server.connect(t, address)
@@ -142,8 +145,7 @@ func TestPostgresReadOnlyServerIsNotUsed(t *testing.T) {
 	t.Parallel()
 	server := shared.get(t)
 	address := server.fresh(t)
-	database := strings.TrimPrefix(strings.Split(address, "?")[0], "postgres://postgres@/")
-	server.exec(t, "postgres", `ALTER DATABASE `+database+` SET default_transaction_read_only = on`)
+	server.exec(t, "postgres", `ALTER DATABASE `+database(address)+` SET default_transaction_read_only = on`)
 	_, err := store.Open(t.Context(), address, conformance.Master())
 	if sallyport.ErrorCode(err) != sallyport.CodeUnavailable {
 		t.Fatalf("got %v", err)
@@ -158,4 +160,10 @@ func TestPostgresAddressWithMistakeHidesPassword(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// database returns the name in an address of the server.
+func database(address string) string {
+	before, _, _ := strings.Cut(address, "?")
+	return strings.TrimPrefix(before, "postgres://postgres@/")
 }

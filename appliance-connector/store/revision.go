@@ -31,7 +31,7 @@ func (s *Store) change(ctx context.Context, doing string, fn func(context.Contex
 func (s *Store) Revision(ctx context.Context) (revision int64, err error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	err = s.engine.read.QueryRowContext(ctx, `SELECT value FROM revision`).Scan(&revision)
+	revision, err = s.engine.number(ctx, s.engine.read, `SELECT value FROM revision`)
 	return revision, s.engine.failure("read revision", err)
 }
 

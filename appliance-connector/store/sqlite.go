@@ -36,6 +36,7 @@ func openSQLite(ctx context.Context, path string) (*engine, error) {
 	e := &engine{
 		schema:   strings.NewReplacer(` COLLATE "C"`, "", "BYTEA", "BLOB", "BIGINT", "INTEGER", "\n);", "\n) STRICT;").Replace,
 		classify: classifySQLite,
+		prepare:  true,
 	}
 	if e.write, err = sql.Open("sqlite", sqliteDSN(full, url.Values{"_txlock": {"immediate"}, "_journal_mode": {"WAL"}})); err != nil {
 		return nil, fmt.Errorf("open writer: %w", err)

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +22,7 @@ func freshFile(t testing.TB) string {
 }
 
 func TestSQLite(t *testing.T) {
-	conformance.Run(t, conformance.Engine{Fresh: freshFile, Dump: dumpFile, Block: blockFile})
+	conformance.Run(t, conformance.Engine{Fresh: freshFile, Dump: dumpFile, Exec: execFile, Block: blockFile})
 }
 
 func dumpFile(t testing.TB, address string) (dump []byte) {
@@ -36,11 +37,28 @@ func dumpFile(t testing.TB, address string) (dump []byte) {
 	return dump
 }
 
-func blockFile(t testing.TB, address string) func() {
-	db, err := sql.Open("sqlite", strings.NewReplacer("?", "%3f", "#", "%23", "%", "%25").Replace("file:"+strings.TrimPrefix(address, "sqlite:"))+"?_txlock=immediate")
+// openFile opens the file past the store.
+func openFile(t testing.TB, address string) *sql.DB {
+	u := url.URL{Scheme: "file", Path: strings.TrimPrefix(address, "sqlite:"), RawQuery: "_txlock=immediate&_busy_timeout=10000"}
+	db, err := sql.Open("sqlite", u.String())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return db
+}
+
+func execFile(t testing.TB, address, statement string) {
+	db := openFile(t, address)
+	if _, err := db.Exec(statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func blockFile(t testing.TB, address string) func() {
+	db := openFile(t, address)
 	tx, err := db.Begin()
 	if err != nil {
 		t.Fatal(err)

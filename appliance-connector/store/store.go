@@ -72,7 +72,7 @@ func Open(ctx context.Context, address string, master sallyport.Key, options ...
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	s.tasks.Go(func() { s.sweepUntil(run) })
+	s.tasks.Go(func() { s.sweepUntil(run, sweepEvery) })
 	return s, nil
 }
 

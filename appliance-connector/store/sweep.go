@@ -56,16 +56,12 @@ func (s *Store) sweepTable(ctx context.Context, statement string, before time.Ti
 func (s *Store) sweepOnce(ctx context.Context, statement string, before time.Time) (int64, error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	result, err := s.engine.write.ExecContext(ctx, statement, micros(before))
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return s.engine.exec(ctx, statement, micros(before))
 }
 
-// sweepUntil sweeps now and then, until ctx ends.
-func (s *Store) sweepUntil(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
+// sweepUntil sweeps every so often, until ctx ends.
+func (s *Store) sweepUntil(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {

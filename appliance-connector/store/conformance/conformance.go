@@ -21,6 +21,8 @@ type Engine struct {
 	Fresh func(t testing.TB) string
 	// Dump returns everything that the engine holds of the database at address, as raw as it can.
 	Dump func(t testing.TB, address string) []byte
+	// Exec runs a statement on the database at address, past the store.
+	Exec func(t testing.TB, address, statement string)
 	// Block makes every write to the database at address wait until release is called.
 	Block func(t testing.TB, address string) (release func())
 }
@@ -56,6 +58,8 @@ func Run(t *testing.T, e Engine) {
 		{"a database is opened by many at once and again", openedAgain},
 		{"a wrong master key is noticed", wrongMaster},
 		{"no secret stands in the database", nothingReadable},
+		{"a value moved or edited behind the store's back is not used", edited},
+		{"a database of a newer program is refused", newer},
 		{"a call ends with its context", contextEnds},
 		{"a call ends by itself when the engine is silent", silence},
 	} {

@@ -213,3 +213,59 @@ func silence(t *testing.T, e Engine) {
 		t.Errorf("after the silence: %v, %v", first, err)
 	}
 }
+
+// edited plays somebody who can write to the database but has no master key.
+func edited(t *testing.T, e Engine) {
+	for name, c := range map[string]struct {
+		statement string
+		read      func(context.Context, *store.Store) error
+	}{
+		"secret of another integration": {
+			`UPDATE integrations SET sealed_secret = (SELECT sealed_secret FROM integrations WHERE id = 'b') WHERE id = 'a'`,
+			func(ctx context.Context, s *store.Store) error { _, err := s.Integrations(ctx); return err },
+		},
+		"details key for a seed": {
+			`UPDATE devices SET sealed_seed = sealed_details_key`,
+			func(ctx context.Context, s *store.Store) error { _, err := s.Devices(ctx, alice); return err },
+		},
+		"a phone given to another account": {
+			`UPDATE devices SET account = 'hospital\bob'`,
+			func(ctx context.Context, s *store.Store) error { _, err := s.Devices(ctx, bob); return err },
+		},
+		"another public key": {
+			`UPDATE devices SET public_key = sealed_seed`,
+			func(ctx context.Context, s *store.Store) error { _, err := s.Devices(ctx, alice); return err },
+		},
+		"an enrolment for another account": {
+			`UPDATE enrolments SET account = 'hospital\bob'`,
+			func(ctx context.Context, s *store.Store) error { _, err := s.Enrolment(ctx, "e1"); return err },
+		},
+		"a cut secret": {
+			`UPDATE invites SET sealed_secret = (SELECT claim FROM claims)`,
+			func(ctx context.Context, s *store.Store) error { _, err := s.Invites(ctx, start); return err },
+		},
+	} {
+		address := e.Fresh(t)
+		s, ctx := Open(t, address), t.Context()
+		must(t, s.PutIntegration(ctx, NewIntegration("a", 1)))
+		must(t, s.PutIntegration(ctx, NewIntegration("b", 2)))
+		must(t, s.PutDevice(ctx, NewDevice("phone", alice)))
+		must(t, s.PutEnrolment(ctx, store.Enrolment{ID: "e1", Account: alice, Secret: Master(), Created: start, Expires: start.Add(time.Hour)}))
+		must(t, s.PutInvite(ctx, store.Invite{ID: "i1", Secret: "x", Created: start, Expires: start.Add(time.Hour)}))
+		_, err := s.Claim(ctx, []byte("short"), start, start)
+		must(t, err)
+		must(t, c.read(ctx, s))
+		e.Exec(t, address, c.statement)
+		if err := c.read(ctx, s); sallyport.ErrorCode(err) != sallyport.CodeInternal {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func newer(t *testing.T, e Engine) {
+	address := e.Fresh(t)
+	Open(t, address)
+	e.Exec(t, address, `INSERT INTO migrations (version, name) VALUES (9999, 'future')`)
+	_, err := store.Open(t.Context(), address, Master())
+	wantCode(t, err, sallyport.CodeUnsupported)
+}
