@@ -86,7 +86,9 @@ func isMessage(s *tunnelpb.LoginStep) bool     { return s.GetMessage() != nil }
 
 type enterprises struct{}
 
-func (enterprises) Exists(_ context.Context, t sallyport.TenantID) (bool, error) { return t == tenant, nil }
+func (enterprises) Exists(_ context.Context, t sallyport.TenantID) (bool, error) {
+	return t == tenant, nil
+}
 
 func waiting(version uint32, wait time.Duration) *tunnelpb.LoginView {
 	return aView(version, tunnelpb.Phase_PHASE_WAITING, wait)
