@@ -2,10 +2,12 @@ package claims
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/api/tunnelpb"
 )
 
@@ -24,9 +26,15 @@ type batcher struct {
 	queue   chan *ticket
 	done    chan struct{} // closed when no more claims are taken
 	back    chan struct{} // a call has come back
+	base    context.Context
+	stop    context.CancelFunc
 	wg      sync.WaitGroup
 	once    sync.Once
 }
+
+// errStopped says that the process is ending. Nothing is decided any more: what looks like an outage
+// is none.
+var errStopped = sallyport.Errorf(sallyport.CodeUnavailable, "The service is restarting. Please try again.", errors.New("claims: stopped"))
 
 type ticket struct {
 	claim  *tunnelpb.Claim
@@ -45,12 +53,13 @@ func newBatcher(cloud Cloud, timeout time.Duration) *batcher {
 		done:  make(chan struct{}),
 		back:  make(chan struct{}, batchFlight),
 	}
+	b.base, b.stop = context.WithCancel(context.Background())
 	b.wg.Go(b.run)
 	return b
 }
 
 func (b *batcher) close() {
-	b.once.Do(func() { close(b.done) })
+	b.once.Do(func() { close(b.done); b.stop() })
 	b.wg.Wait()
 }
 
@@ -61,7 +70,7 @@ func (b *batcher) claim(ctx context.Context, key, owner id, ttl time.Duration) (
 	}
 	select {
 	case <-b.done:
-		return false, context.Canceled
+		return false, errStopped
 	default:
 	}
 	select {
@@ -79,7 +88,7 @@ func (b *batcher) claim(ctx context.Context, key, owner id, ttl time.Duration) (
 	case <-ctx.Done():
 		return false, ctx.Err()
 	case <-b.done:
-		return false, context.Canceled
+		return false, errStopped
 	}
 }
 
@@ -148,7 +157,7 @@ func (b *batcher) wait(batch []*ticket, flying int) ([]*ticket, int) {
 
 func (b *batcher) send(batch []*ticket) {
 	defer func() { b.back <- struct{}{} }()
-	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
+	ctx, cancel := context.WithTimeout(b.base, b.timeout)
 	defer cancel()
 	claims := make([]*tunnelpb.Claim, len(batch))
 	for i, t := range batch {
@@ -157,6 +166,9 @@ func (b *batcher) send(batch []*ticket) {
 	first, err := b.cloud.Claim(ctx, claims)
 	if err == nil && len(first) != len(batch) {
 		err = fmt.Errorf("claim through the tunnel: %d answers to %d claims", len(first), len(batch))
+	}
+	if err != nil && b.base.Err() != nil {
+		err = errStopped
 	}
 	for i, t := range batch {
 		o := outcome{err: err}

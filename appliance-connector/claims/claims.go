@@ -107,7 +107,7 @@ func orDefault[T int | time.Duration](v, d T) T {
 	return v
 }
 
-// Close waits for what is on its way to the cloud. Claims made later fail.
+// Close gives up what is on its way to the cloud. Those claims fail, and all made later.
 func (c *Claimer) Close() {
 	if c.batch != nil {
 		c.batch.close()
@@ -177,14 +177,17 @@ func (c *Claimer) claim(ctx context.Context, key, owner id, ttl time.Duration) (
 func (c *Claimer) ask(ctx context.Context, key, owner id, ttl time.Duration) (first bool, holder id, err error) {
 	if c.batch != nil {
 		first, err = c.batch.claim(ctx, key, owner, ttl)
-		if err == nil || errors.Is(err, ErrFull) || ctx.Err() != nil {
-			return first, nobody, err // a full queue is our own load, not an outage
+		if err == nil || ourselves(err) || ctx.Err() != nil {
+			return first, nobody, err
 		}
 		c.opts.Log.Debug("cloud did not settle a claim", "err", err)
 	}
 	first, holder = c.contest(ctx, key, owner, ttl)
 	return first, holder, ctx.Err()
 }
+
+// ourselves tells what is wrong here from an outage, which would allow deciding without the cloud.
+func ourselves(err error) bool { return errors.Is(err, ErrFull) || errors.Is(err, errStopped) }
 
 func (c *Claimer) local(key, owner id, ttl time.Duration) (bool, error) {
 	switch c.mem.take(key, owner, c.opts.Now(), ttl) {

@@ -2,7 +2,6 @@ package claims
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -153,7 +152,7 @@ func (c *Claimer) AnswerPeer(ctx context.Context, from sallyport.ApplianceID, a 
 		ctx, cancel := context.WithTimeout(ctx, c.opts.PeerTimeout*3/10)
 		defer cancel()
 		switch first, err := c.batch.claim(ctx, r.key, r.owner, r.ttl); {
-		case errors.Is(err, ErrFull):
+		case err != nil && ourselves(err):
 			return Answer{From: c.opts.Appliance, Final: true}
 		case err == nil && !first:
 			c.mem.refuse(r.key, c.opts.Now(), r.ttl)
