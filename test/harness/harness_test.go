@@ -129,7 +129,7 @@ func bind(t *testing.T, s *Samba, name, password string) error {
 
 func TestProxyMisbehavesOnDemand(t *testing.T) {
 	t.Parallel()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "hello") }))
 	t.Cleanup(srv.Close)
 	p := StartProxy(t, srv.Listener.Addr().String())
 	get := func(timeout time.Duration) error {
@@ -201,7 +201,7 @@ func TestProxyCutEndsRunningConnections(t *testing.T) {
 
 func TestChromiumShowsAPageOfTheSizeAskedFor(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `<!doctype html><meta name=viewport content="width=device-width"><p id=p>hello</p>`)
+		_, _ = fmt.Fprint(w, `<!doctype html><meta name=viewport content="width=device-width"><p id=p>hello</p>`)
 	}))
 	t.Cleanup(srv.Close)
 	b := StartChromium(t)

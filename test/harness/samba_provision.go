@@ -104,7 +104,7 @@ func provisionKey() (string, error) {
 		return "", fmt.Errorf("ask samba for its version: %w", err)
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%v\n", provisionRevision, version, accounts())
+	_, _ = fmt.Fprintf(h, "%s\n%s\n%v\n", provisionRevision, version, accounts())
 	entries, err := sambaFiles.ReadDir("samba")
 	if err != nil {
 		return "", fmt.Errorf("list embedded files: %w", err)
@@ -114,7 +114,7 @@ func provisionKey() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read embedded file: %w", err)
 		}
-		fmt.Fprintf(h, "%s\n%s\n", e.Name(), b)
+		_, _ = fmt.Fprintf(h, "%s\n%s\n", e.Name(), b)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }

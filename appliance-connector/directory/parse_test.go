@@ -1,0 +1,152 @@
+package directory
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/sallyport/sallyport"
+)
+
+func TestDiagnosticMessagesGiveTheState(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]sallyport.AccountState{
+		"80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 52e, v1db1":     sallyport.AccountWrongPassword,
+		"80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 775, v4563\x00": sallyport.AccountLocked,
+		"data 525":                      sallyport.AccountUnknown,
+		"data 52E,":                     sallyport.AccountWrongPassword,
+		"data 533 data 52e":             sallyport.AccountDisabled,
+		"data , data 530":               sallyport.AccountLogonHours,
+		"data 569":                      sallyport.AccountRefused,
+		"data 52e0":                     sallyport.AccountRefused,
+		"":                              sallyport.AccountWrongPassword,
+		"Invalid credentials":           sallyport.AccountWrongPassword,
+		strings.Repeat("data ", 100_00): sallyport.AccountWrongPassword,
+	} {
+		got, ok := stateOf(ldap.NewError(ldap.LDAPResultInvalidCredentials, errors.New(message)))
+		if !ok || got != want {
+			t.Errorf("%.80q: %q, %v; want %q", message, got, ok, want)
+		}
+	}
+	for _, err := range []error{errors.New("data 52e"), ldap.NewError(ldap.LDAPResultBusy, errors.New("data 52e")), ldap.NewError(ldap.ErrorNetwork, errors.New("data 52e"))} {
+		if got, ok := stateOf(err); ok {
+			t.Errorf("%v is no answer about an account, got %q", err, got)
+		}
+	}
+}
+
+func FuzzMessageState(f *testing.F) {
+	f.Add("80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 52e, v1db1\x00")
+	f.Add("data data 775")
+	f.Add("data ")
+	f.Fuzz(func(t *testing.T, message string) {
+		// Whatever the message, a refused bind is never taken for a right password.
+		if s := messageState(message); s == "" || s == sallyport.AccountOK {
+			t.Errorf("state %q", s)
+		}
+	})
+}
+
+func FuzzParseName(f *testing.F) {
+	for _, s := range []string{"alice", `HOSPITAL\alice`, "alice@hospital.test", ` a\ b `, "a@b@c", "\x00", "\xff", "é"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, typed string) {
+		n, err := parseName(typed)
+		if err != nil {
+			return
+		}
+		whole := n.domain + n.user + n.suffix
+		if n.user == "" || len(whole) > maxName || n.domain != "" && n.suffix != "" ||
+			!utf8.ValidString(whole) || strings.ContainsFunc(whole, unicode.IsControl) {
+			t.Errorf("%q: %+v", typed, n)
+		}
+		if _, err := ldap.CompileFilter((&Directory{}).nameFilter(domain{}, n)); err != nil {
+			t.Errorf("%q: filter: %v", typed, err)
+		}
+	})
+}
+
+func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
+	t.Parallel()
+	good := Config{URLs: []string{"ldaps://dc1"}, BindDN: "svc@x", BindPassword: "p"}
+	if _, err := New(good, slog.New(slog.DiscardHandler), time.Now); err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*Config){
+		"no server":         func(c *Config) { c.URLs = nil },
+		"readable wire":     func(c *Config) { c.URLs = []string{"ldap://dc1"} },
+		"no host":           func(c *Config) { c.URLs = []string{"ldaps://"} },
+		"no password":       func(c *Config) { c.BindPassword = "" },
+		"no name":           func(c *Config) { c.BindDN = "" },
+		"base is no DN":     func(c *Config) { c.BaseDN = "hospital" },
+		"group is no DN":    func(c *Config) { c.Group = "Remote Access" },
+		"too many":          func(c *Config) { c.MaxConns = 10_000 },
+		"negative":          func(c *Config) { c.Timeout = -1 },
+		"NetBIOS too long":  func(c *Config) { c.NetBIOSName = "ABCDEFGHIJKLMNOP" },
+		"no authority file": func(c *Config) { c.CAFile = "/nonexistent" },
+	} {
+		c := good
+		change(&c)
+		if _, err := New(c, slog.New(slog.DiscardHandler), time.Now); err == nil {
+			t.Errorf("%s: accepted", what)
+		}
+	}
+}
+
+func TestGateOpensForOneAtATimeAndForgets(t *testing.T) {
+	t.Parallel()
+	clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	g := newGate(func() time.Time { return clock }, limits{time.Second, 8 * time.Second})
+	if !g.fail(errName) || g.fail(errName) {
+		t.Error("only the first failure in a row is the first")
+	}
+	if g.open(time.Second) {
+		t.Error("open right after a failure")
+	}
+	clock = clock.Add(3 * time.Second) // the second wait is 2 s and at most a fifth
+	if !g.open(time.Second) || g.open(time.Second) {
+		t.Error("not open for exactly one")
+	}
+	for range 100 {
+		g.fail(errName)
+	}
+	clock = clock.Add(10 * time.Second)
+	if !g.open(time.Second) {
+		t.Error("closed for longer than the longest wait")
+	}
+	if !g.ok() || g.ok() || !g.open(0) || !g.open(0) || g.last() != nil {
+		t.Error("success does not wipe the slate clean")
+	}
+}
+
+func TestNameCacheForgetsInTimeAndStaysSmall(t *testing.T) {
+	t.Parallel()
+	clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := newNameCache(func() time.Time { return clock })
+	c.put("a", `d\a`)
+	c.put("nobody", "")
+	clock = clock.Add(time.Minute)
+	if n, ok := c.get("a"); !ok || n != `d\a` {
+		t.Errorf("found name: %q, %v", n, ok)
+	}
+	if _, ok := c.get("nobody"); ok {
+		t.Error("a missing name is remembered for a minute")
+	}
+	clock = clock.Add(5 * time.Minute)
+	if _, ok := c.get("a"); ok {
+		t.Error("a name is remembered for six minutes")
+	}
+	for i := range 2 * cacheSize {
+		c.put(time.Duration(i).String(), `d\x`)
+	}
+	if len(c.m) > cacheSize {
+		t.Errorf("%d names kept", len(c.m))
+	}
+}
