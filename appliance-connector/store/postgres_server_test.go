@@ -55,28 +55,41 @@ func (s *sharedServer) stop() error {
 }
 
 func newPostgres() (*postgres, error) {
+	return makePostgres(postgresBin+"initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+}
+
+// standby starts a hot standby that follows p.
+func (p *postgres) standby() (*postgres, error) {
+	return makePostgres(postgresBin+"pg_basebackup", "-h", p.dir, "-U", "postgres", "-R", "-X", "stream", "-c", "fast", "--no-sync")
+}
+
+// makePostgres starts a server on the data that a command makes.
+func makePostgres(name string, args ...string) (*postgres, error) {
 	dir, err := os.MkdirTemp("", "sallyport-pg")
 	if err != nil {
 		return nil, err
 	}
 	p := &postgres{dir: dir}
-	owner, err := postgresUser()
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	if owner != nil {
-		if err := os.Chown(dir, int(owner.Uid), int(owner.Gid)); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(dir))
-		}
-	}
-	initdb := p.command(postgresBin+"initdb", "-D", p.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(dir))
-	}
-	if err := p.start(); err != nil {
+	if err := p.fill(name, args); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return p, nil
+}
+
+func (p *postgres) fill(name string, args []string) error {
+	owner, err := postgresUser()
+	if err != nil {
+		return err
+	}
+	if owner != nil {
+		if err := os.Chown(p.dir, int(owner.Uid), int(owner.Gid)); err != nil {
+			return err
+		}
+	}
+	if out, err := p.command(name, append(args, "-D", p.data())...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return p.start()
 }
 
 // postgresUser returns whom to run the server as: it refuses to be root.
@@ -147,12 +160,16 @@ func (p *postgres) waitReady() error {
 
 // end ends the server: signal INT closes its connections and shuts down, QUIT is a crash.
 func (p *postgres) end(signal string) error {
+	if p.cmd == nil {
+		return nil // ended before
+	}
 	_, err := io.WriteString(p.stdin, signal+"\n")
 	err = errors.Join(err, p.stdin.Close())
 	var exit *exec.ExitError
 	if werr := p.cmd.Wait(); !errors.As(werr, &exit) {
 		err = errors.Join(err, werr)
 	}
+	p.cmd = nil
 	return err
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/store/conformance"
@@ -49,15 +51,7 @@ func TestPostgres(t *testing.T) {
 // what was claimed stays claimed, and the same store goes on.
 func TestPostgresCrashesAndComesBack(t *testing.T) {
 	t.Parallel()
-	server, err := newPostgres()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.remove(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := own(t, newPostgres)
 	s := conformance.Open(t, server.fresh(t))
 	now := time.Now()
 	watching, heard := watch(t, s)
@@ -90,6 +84,66 @@ func TestPostgresCrashesAndComesBack(t *testing.T) {
 		t.Error("the watcher heard nothing after the server came back")
 	}
 	watching()
+}
+
+// own starts a server for one test.
+func own(t *testing.T, make func() (*postgres, error)) *postgres {
+	t.Helper()
+	server, err := make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}
+
+// With a primary and a standby in the host list, in whatever order, the primary is used; when it
+// crashes and the standby is promoted, the same store goes on there.
+func TestPostgresFailsOverToTheStandby(t *testing.T) {
+	t.Parallel()
+	primary := own(t, newPostgres)
+	name := database(primary.fresh(t))
+	standby := own(t, primary.standby)
+	s := conformance.Open(t, "postgres://postgres@/"+name+"?host="+standby.dir+","+primary.dir)
+	now := time.Now()
+	claim(t, s, "before", now, true)
+	eventually(t, "the standby has the claim", func(ctx context.Context) bool {
+		conn, err := pgx.Connect(ctx, standby.address(name))
+		if err != nil {
+			return false
+		}
+		var n int
+		err = conn.QueryRow(ctx, `SELECT COUNT(*) FROM claims`).Scan(&n)
+		return conn.Close(ctx) == nil && err == nil && n == 1
+	})
+	if err := primary.end("QUIT"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Claim(t.Context(), []byte("nobody there"), now, now)
+	if sallyport.ErrorCode(err) != sallyport.CodeUnavailable {
+		t.Errorf("with the standby alone: %v", err)
+	}
+	standby.exec(t, "postgres", `SELECT pg_promote()`)
+	eventually(t, "the store goes on", func(ctx context.Context) bool { return s.Ping(ctx) == nil })
+	claim(t, s, "before", now, false)
+	claim(t, s, "after", now, true)
+}
+
+func eventually(t *testing.T, what string, holds func(context.Context) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for !holds(ctx) {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("never: %s", what)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // watch watches s until the returned function is called.
