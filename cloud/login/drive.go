@@ -80,12 +80,6 @@ func (ds *drivers) moved(d *driver, version uint32) {
 	d.version = version
 }
 
-func (ds *drivers) count() int {
-	ds.mu.Lock()
-	defer ds.mu.Unlock()
-	return len(ds.logins)
-}
-
 // drive starts to drive a waiting session, for at most left.
 func (s *Service) drive(k key, sess session, left time.Duration) {
 	ctx, cancel := context.WithCancel(s.ctx)

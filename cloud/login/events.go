@@ -41,7 +41,7 @@ func (s *Service) poll(c echo.Context, k key, after uint32) error {
 	s.metrics.streams.Inc()
 	defer s.metrics.streams.Dec()
 	defer s.watch.remove(k.login, p)
-	ctx, cancel := context.WithTimeout(c.Request().Context(), pollTimeout)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), s.pollTimeout)
 	defer cancel()
 	for {
 		sess, err := s.look(ctx, k)
@@ -55,7 +55,7 @@ func (s *Service) poll(c echo.Context, k key, after uint32) error {
 		case ctx.Err() != nil || p.ended():
 			return c.NoContent(http.StatusNoContent)
 		}
-		p.wait(ctx, pollTimeout)
+		p.wait(ctx, s.pollTimeout)
 	}
 }
 

@@ -103,6 +103,9 @@ type Service struct {
 	drivers *drivers
 	metrics *metrics
 
+	// pollTimeout is how long a poll is held.
+	pollTimeout time.Duration
+
 	address, enterprise *edge.Limiter
 	inHand              *edge.Gate
 
@@ -129,12 +132,13 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, keys: newKeys(cfg.Key), store: store{cfg.Redis}, metrics: m,
-		replica:    newReplica(cfg.Redis),
-		watch:      newWatchers(cfg.Limits.Streams),
-		drivers:    newDrivers(),
-		address:    edge.NewLimiter(cfg.Limits.PerAddress, maxNames, cfg.Now),
-		enterprise: edge.NewLimiter(cfg.Limits.PerEnterprise, maxNames, cfg.Now),
-		inHand:     &edge.Gate{Max: cfg.Limits.InHand},
+		replica:     newReplica(cfg.Redis),
+		watch:       newWatchers(cfg.Limits.Streams),
+		pollTimeout: pollTimeout,
+		drivers:     newDrivers(),
+		address:     edge.NewLimiter(cfg.Limits.PerAddress, maxNames, cfg.Now),
+		enterprise:  edge.NewLimiter(cfg.Limits.PerEnterprise, maxNames, cfg.Now),
+		inHand:      &edge.Gate{Max: cfg.Limits.InHand},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil

@@ -24,7 +24,8 @@ const maxPerLogin = 4
 // watchers knows the streams and polls of this replica by login. One list serves them all: there is
 // no timer, no subscription and no idle goroutine for a single login.
 type watchers struct {
-	max int
+	max   int
+	every time.Duration // a turn for each stream
 
 	mu     sync.Mutex
 	total  int
@@ -48,7 +49,7 @@ const (
 )
 
 func newWatchers(limit int) *watchers {
-	w := &watchers{max: limit, logins: make(map[sallyport.LoginID]*watched)}
+	w := &watchers{max: limit, every: beatEvery, logins: make(map[sallyport.LoginID]*watched)}
 	for i := range w.slots {
 		w.slots[i] = make(map[sallyport.LoginID]*watched)
 	}
@@ -166,7 +167,7 @@ func (w *watchers) driversOfOthers(self string) []string {
 
 // beat gives every stream its turn until ctx ends.
 func (w *watchers) beat(ctx context.Context) {
-	tick := time.NewTicker(beatEvery / beatSlots)
+	tick := time.NewTicker(w.every / beatSlots)
 	defer tick.Stop()
 	for slot := 0; ; slot = (slot + 1) % beatSlots {
 		select {
@@ -188,12 +189,6 @@ func (w *watchers) slot(i int) []watcher {
 		out = append(out, e.list...)
 	}
 	return out
-}
-
-func (w *watchers) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.total
 }
 
 func (w *watchers) closeAll() {

@@ -144,6 +144,7 @@ func startNode(t testing.TB, rdb redis.UniversalClient, a Appliances, change ...
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.pollTimeout, s.watch.every = 300*time.Millisecond, 320*time.Millisecond
 	e := echo.New()
 	e.HTTPErrorHandler = edge.ErrorHandler(cfg.Log)
 	e.Use(edge.Tracing)
@@ -210,7 +211,7 @@ func (n *node) call(t testing.TB, method, path, bearer string, body, into any) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	got, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
