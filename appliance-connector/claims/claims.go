@@ -10,6 +10,9 @@
 //     peer that still reaches the cloud claims there for the asker; the others look into their memory;
 //  4. nobody else: with the cloud and every peer out of reach the appliance decides by itself.
 //
+// Out of reach is who has said nothing for seconds. A cloud or a peer that is slow, or an appliance
+// that has too much to do, is no reason to decide alone: such a claim fails.
+//
 // The last is a choice. A thing could be used once on each side of a network that has fallen apart;
 // in return a hospital whose lines are cut still lets its staff in. What could be used twice is
 // something that is valid for a minute, for one user, at one gateway. It is logged every time.
@@ -43,6 +46,9 @@ const MaxTTL = 15 * time.Minute
 // ErrFull says that too much is claimed or being claimed at once; nothing was decided.
 var ErrFull = sallyport.Errorf(sallyport.CodeUnavailable, "Too many logins at once. Please try again.", errors.New("claims: full"))
 
+// ErrBusy says that the cloud is out of reach and a peer, which is not, did not answer in time.
+var ErrBusy = sallyport.Errorf(sallyport.CodeUnavailable, "Please try again.", errors.New("claims: cloud out of reach, and a peer in reach did not answer in time"))
+
 // ErrInvalid says that a key or a time to live is out of bounds: a programming error.
 var ErrInvalid = errors.New("claims: key must be 16 to 32 octets, owner at most 64, time to live up to 15 minutes")
 
@@ -54,8 +60,9 @@ type Cloud interface {
 
 // Peers asks the other appliances. It is implemented by PeerLink.
 type Peers interface {
-	// Ask puts the claim to every peer and waits for all that answer, until ctx ends.
-	Ask(ctx context.Context, a Ask) []Answer
+	// Ask puts the claim to every peer and waits for all that answer, until ctx ends. silent is how
+	// many did not, although they are in reach.
+	Ask(ctx context.Context, a Ask) (answers []Answer, silent int)
 	// Tell says, without waiting, that the claim was won here.
 	Tell(w Won)
 	// Len is how many peers are configured.
@@ -182,8 +189,7 @@ func (c *Claimer) ask(ctx context.Context, key, owner id, ttl time.Duration) (fi
 		}
 		c.opts.Log.Debug("cloud did not settle a claim", "err", err)
 	}
-	first, holder = c.contest(ctx, key, owner, ttl)
-	return first, holder, ctx.Err()
+	return c.contest(ctx, key, owner, ttl)
 }
 
 // ourselves tells what is wrong here from an outage, which would allow deciding without the cloud.

@@ -224,7 +224,7 @@ func TestManyClaimsTravelInFewCalls(t *testing.T) {
 	up := newCloud()
 	up.after = func() { time.Sleep(200 * time.Microsecond) } // the way to the cloud and back
 	c := claimer(t, Options{Cloud: up})
-	const claims = 20000
+	const claims = 5000
 	var wg sync.WaitGroup
 	var first atomic.Int64
 	for i := range claims {

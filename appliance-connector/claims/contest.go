@@ -64,40 +64,47 @@ type Won struct {
 }
 
 // contest settles a claim without the cloud, and reports who has the key when it was not won.
-func (c *Claimer) contest(ctx context.Context, key, owner id, ttl time.Duration) (first bool, holder id) {
-	if c.opts.Peers == nil || c.opts.Peers.Len() == 0 {
-		if c.batch != nil {
-			c.opts.Log.Warn("cloud out of reach, no peers: decided alone that something is used for the first time")
-		}
-		return true, nobody
-	}
+func (c *Claimer) contest(ctx context.Context, key, owner id, ttl time.Duration) (first bool, holder id, err error) {
 	ask := Ask{Key: key, Owner: owner, TTL: ttl}
 	for range contestRounds {
-		answers := c.askAll(ctx, ask)
-		if ctx.Err() != nil {
-			return false, nobody // not answered for want of time is not the same as out of reach
+		answers, silent := c.askAll(ctx, ask)
+		v := judge(answers)
+		switch {
+		case ctx.Err() != nil:
+			return false, nobody, ctx.Err()
+		case v.final:
+			return false, v.holder, nil
+		case silent > 0:
+			return false, nobody, ErrBusy
+		case len(answers) == 0:
+			c.alone()
+			return true, nobody, nil
+		case v.won:
+			return true, nobody, nil
+		case len(ask.Yielded) == len(v.yielded):
+			return false, v.holder, nil // asking again would change nothing
 		}
-		if len(answers) == 0 && len(ask.Yielded) == 0 {
-			c.opts.Log.Warn("cloud and all peers out of reach: decided alone that something is used for the first time",
-				"peers", c.opts.Peers.Len(), "cure", "check the tunnel and the network between the appliances")
-			return true, nobody
-		}
-		verdict := judge(answers)
-		if verdict.won || verdict.final {
-			return verdict.won, verdict.holder
-		}
-		if len(ask.Yielded) == len(verdict.yielded) {
-			return false, verdict.holder // asking again would change nothing
-		}
-		ask.Yielded = verdict.yielded
+		ask.Yielded = v.yielded
 	}
-	return false, nobody
+	return false, nobody, nil
 }
 
-func (c *Claimer) askAll(ctx context.Context, a Ask) []Answer {
+func (c *Claimer) askAll(ctx context.Context, a Ask) (answers []Answer, silent int) {
+	if c.opts.Peers == nil || c.opts.Peers.Len() == 0 {
+		return nil, 0
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.PeerTimeout)
 	defer cancel()
 	return c.opts.Peers.Ask(ctx, a)
+}
+
+func (c *Claimer) alone() {
+	peers := 0
+	if c.opts.Peers != nil {
+		peers = c.opts.Peers.Len()
+	}
+	c.opts.Log.Warn("cloud and all peers out of reach: decided alone that something is used for the first time",
+		"peers", peers, "cure", "check the tunnel and the network between the appliances")
 }
 
 type verdict struct {

@@ -40,6 +40,9 @@ type LinkOptions struct {
 	Peers     []Peer
 	Log       *slog.Logger     // nil: discarded
 	Now       func() time.Time // nil: time.Now
+	// Beat is how often an appliance tells its peers that it is there; 1 s. Who misses three beats
+	// counts as out of reach.
+	Beat time.Duration
 }
 
 // PeerLink talks to the other appliances over UDP. Peers can be set anew at any time.
@@ -58,14 +61,21 @@ type PeerLink struct {
 
 type peer struct {
 	Peer
-	addr atomic.Pointer[netip.AddrPort] // nil: its name is not resolved
+	addr  atomic.Pointer[netip.AddrPort] // nil: its name is not resolved
+	heard atomic.Bool                    // a genuine message came since the last beat
+	quiet atomic.Int32                   // beats in a row without one
 }
+
+// dark reports whether the peer counts as out of reach. Beats are counted instead of seconds: when
+// this appliance has too much to do to listen, its own beats are late as well.
+func (p *peer) dark() bool { return p.quiet.Load() >= quietBeats }
 
 const (
 	askAgain   = 60 * time.Millisecond // a datagram may be lost
 	tellDelay  = 2 * time.Millisecond  // how long a claim that was won waits for others
 	tellQueue  = 8192
 	maxAnswers = 1024 // asks being answered at a time
+	quietBeats = 3
 	resolveAll = 30 * time.Second
 )
 
@@ -77,6 +87,7 @@ func ListenPeers(opts LinkOptions) (*PeerLink, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	opts.Beat = orDefault(opts.Beat, time.Second)
 	if len(opts.Key) < 16 || !sallyport.ValidID(string(opts.Appliance)) {
 		return nil, errors.New("open link to peers: key or appliance id missing")
 	}
@@ -138,6 +149,7 @@ func (l *PeerLink) Serve(ctx context.Context, h Handler) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { l.tell(ctx) })
 	wg.Go(func() { l.resolve(ctx) })
+	wg.Go(func() { l.beat(ctx) })
 	err := l.read(ctx, h, &wg)
 	cancel()
 	stop()
@@ -179,6 +191,12 @@ func (l *PeerLink) complain(err error, from netip.AddrPort) {
 }
 
 func (l *PeerLink) take(ctx context.Context, h Handler, m peerMessage, from netip.AddrPort, wg *sync.WaitGroup) {
+	for _, p := range *l.peers.Load() {
+		if p.Appliance == m.From {
+			p.heard.Store(true)
+			p.quiet.Store(0)
+		}
+	}
 	switch m.Kind {
 	case kindAnswer:
 		l.asking.deliver(m)
@@ -219,61 +237,6 @@ func (l *PeerLink) send(datagram []byte, to netip.AddrPort) {
 	}
 	if _, err := l.conn.WriteToUDPAddrPort(datagram, to); err != nil {
 		l.opts.Log.Debug("send to peer", "to", to.String(), "err", err)
-	}
-}
-
-// Ask asks every peer, again and again until it answers or ctx ends.
-func (l *PeerLink) Ask(ctx context.Context, a Ask) []Answer {
-	type sent struct {
-		box []byte
-		to  *peer
-	}
-	peers := *l.peers.Load()
-	inbox := make(chan peerMessage, 2*len(peers))
-	waiting := make(map[id]sent, len(peers))
-	for _, p := range peers {
-		m := peerMessage{Kind: kindAsk, Sent: l.opts.Now().UnixMilli(), From: l.opts.Appliance, To: p.Appliance, Ask: a.wire()}
-		rand.Read(m.ID[:])
-		box, err := m.seal(l.key)
-		if err != nil {
-			l.opts.Log.Error("ask peer", "err", err)
-			continue
-		}
-		waiting[m.ID] = sent{box, p}
-		l.asking.add(m.ID, inbox)
-		defer l.asking.remove(m.ID)
-	}
-	again := time.NewTicker(askAgain)
-	defer again.Stop()
-	var answers []Answer
-	for {
-		for _, s := range waiting {
-			if to := s.to.addr.Load(); to != nil {
-				l.send(s.box, *to)
-			}
-		}
-	collect:
-		for {
-			if len(waiting) == 0 {
-				return answers
-			}
-			select {
-			case m := <-inbox:
-				s, open := waiting[m.ID]
-				if !open || m.From != s.to.Appliance {
-					continue
-				}
-				delete(waiting, m.ID)
-				answers = append(answers, Answer{From: m.From, Given: m.Answer.Given, Final: m.Answer.Final, Holder: m.Answer.Holder, Lost: m.Answer.Lost})
-				if m.Answer.Final && !m.Answer.Given {
-					return answers // nothing that the others say can change it
-				}
-			case <-again.C:
-				break collect
-			case <-ctx.Done():
-				return answers
-			}
-		}
 	}
 }
 
@@ -323,16 +286,42 @@ func (l *PeerLink) collect(ctx context.Context, first Won) []wireWon {
 
 func (l *PeerLink) broadcast(list []wireWon) {
 	for _, p := range *l.peers.Load() {
-		to := p.addr.Load()
-		if to == nil {
-			continue
+		l.sendTo(p, peerMessage{Kind: kindWon, Won: list})
+	}
+}
+
+// beat lets the peers know that this appliance is there.
+func (l *PeerLink) beat(ctx context.Context) {
+	every := time.NewTicker(l.opts.Beat)
+	defer every.Stop()
+	for {
+		for _, p := range *l.peers.Load() {
+			if !p.heard.Swap(false) {
+				p.quiet.Add(1)
+			}
+			l.sendTo(p, peerMessage{Kind: kindHere})
 		}
-		m := peerMessage{Kind: kindWon, Sent: l.opts.Now().UnixMilli(), From: l.opts.Appliance, To: p.Appliance, Won: list}
-		rand.Read(m.ID[:])
-		if box, err := m.seal(l.key); err == nil {
-			l.send(box, *to)
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return
 		}
 	}
+}
+
+func (l *PeerLink) sendTo(p *peer, m peerMessage) {
+	to := p.addr.Load()
+	if to == nil {
+		return
+	}
+	m.Sent, m.From, m.To = l.opts.Now().UnixMilli(), l.opts.Appliance, p.Appliance
+	rand.Read(m.ID[:])
+	box, err := m.seal(l.key)
+	if err != nil {
+		l.opts.Log.Error("send to peer", "err", err)
+		return
+	}
+	l.send(box, *to)
 }
 
 // resolve looks the peers' names up, again from time to time, so that nobody who logs in waits for DNS.

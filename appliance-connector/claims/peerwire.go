@@ -17,6 +17,7 @@ import (
 //	ask     is this claim free?          answered by
 //	answer  with the id of the ask       by the peer that was asked, and nobody else
 //	won     these claims were won        not answered; told in batches
+//	here    I am in reach                not answered; every second
 //
 // A message is good for peerFreshness by the receiver's clock. An ask that is sent again, by us or by
 // an attacker who has recorded it, has the answer it had (PeerLink.recent); even without that memory
@@ -76,6 +77,7 @@ const (
 	kindAsk    = "ask"
 	kindAnswer = "answer"
 	kindWon    = "won"
+	kindHere   = "here"
 )
 
 // MarshalText writes an id as 22 characters.
