@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/internal/deviceproto"
+	"github.com/sallyport/sallyport/internal/pki"
+	"github.com/sallyport/sallyport/internal/redisconn"
+	"github.com/sallyport/sallyport/tokensvc"
+	"github.com/sallyport/sallyport/tokensvc/push"
+	"github.com/sallyport/sallyport/tokensvc/push/apns"
+	"github.com/sallyport/sallyport/tokensvc/push/fcm"
+	"github.com/sallyport/sallyport/web/authenticator"
+)
+
+// tokenSettings are the settings of the token service as an operator gives them.
+type tokenSettings struct {
+	redis                        string
+	grpc, grpcCert, grpcKey, ca  string
+	device, deviceCert, devKey   string
+	url, admin                   string
+	proxies                      []string
+	page                         bool
+	pushURL                      string
+	apnsHost, apnsTopic          string
+	apnsKey, apnsKeyID, apnsTeam string
+	apnsCert, apnsCertKey        string
+	fcmAccount, fcmURL, fcmToken string
+	pushCA                       string
+	delay                        time.Duration
+}
+
+func newTokenServiceCommand() *cobra.Command {
+	var s tokenSettings
+	var l logging
+	c := &cobra.Command{
+		Use:   "tokensvc",
+		Short: "Run a replica of the token service",
+		Long: `Runs one replica of the token service until it is told to stop (SIGTERM, Ctrl-C). It takes challenges from
+appliances, sends pushes through APNs and FCM, and passes the answers of devices back.`,
+		Example: `  sallyport tokensvc --redis redis://localhost --cert tokens.crt --key tokens.key --appliance-ca keys/ca.crt \
+      --device-url https://tokens.example --apns-key AuthKey.p8 --apns-key-id ABC123DEFG --apns-team-id DEF123GHIJ --apns-topic org.example.app`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := l.logger(c)
+			if err != nil {
+				return err
+			}
+			return s.run(c.Context(), log)
+		},
+	}
+	l.flags(c)
+	f := c.Flags()
+	f.StringVar(&s.redis, "redis", "", "Redis: redis:// or rediss:// URL; several with commas for a cluster")
+	f.StringVar(&s.grpc, "listen", ":8454", "TCP address for appliances")
+	f.StringVar(&s.grpcCert, "cert", "", "PEM file with the certificate for appliances ('sallyport cloud issue' makes one)")
+	f.StringVar(&s.grpcKey, "key", "", "PEM file with its key")
+	f.StringVar(&s.ca, "appliance-ca", "", "PEM file with the cloud's authority (ca.crt of its key directory)")
+	f.StringVar(&s.device, "device-listen", ":8453", "TCP address for devices")
+	f.StringVar(&s.deviceCert, "device-cert", "", "PEM file with the certificate for devices (default: plain HTTP, for a proxy that does TLS)")
+	f.StringVar(&s.devKey, "device-key", "", "PEM file with its key")
+	f.StringVar(&s.url, "device-url", "", "where devices reach this service, https://…; it stands in enrolment links")
+	f.StringVar(&s.admin, "admin-listen", "127.0.0.1:9091", "TCP address of /healthz, /readyz and /metrics; empty for none")
+	f.StringArrayVar(&s.proxies, "trusted-proxy", nil, "address or network whose X-Forwarded-For is believed")
+	f.BoolVar(&s.page, "web-authenticator", true, "serve the phone in the browser at /authenticator/")
+	f.StringVar(&s.pushURL, "web-push-url", "", "where the phone in the browser listens for pushes (a push simulator)")
+	f.StringVar(&s.apnsHost, "apns-url", "", "APNs (default: Apple's)")
+	f.StringVar(&s.apnsTopic, "apns-topic", "", "the app's bundle id")
+	f.StringVar(&s.apnsKey, "apns-key", "", "file with the signing key (.p8)")
+	f.StringVar(&s.apnsKeyID, "apns-key-id", "", "id of the signing key")
+	f.StringVar(&s.apnsTeam, "apns-team-id", "", "team id of the developer account")
+	f.StringVar(&s.apnsCert, "apns-cert", "", "PEM file with a client certificate, instead of a signing key")
+	f.StringVar(&s.apnsCertKey, "apns-cert-key", "", "PEM file with its key")
+	f.StringVar(&s.fcmAccount, "fcm-service-account", "", "JSON file of the service account")
+	f.StringVar(&s.fcmURL, "fcm-url", "", "FCM (default: Google's)")
+	f.StringVar(&s.fcmToken, "fcm-token-url", "", "OAuth token address (default: the one in the service account)")
+	f.StringVar(&s.pushCA, "push-ca", "", "PEM file with the authority of both (default: the system's)")
+	f.DurationVar(&s.delay, "shutdown-delay", 0, "how long to go on after saying 'not ready', for load balancers to notice")
+	return c
+}
+
+func (s *tokenSettings) run(ctx context.Context, log *slog.Logger) (err error) {
+	cfg, err := s.config(ctx, log)
+	if err != nil {
+		return err
+	}
+	if cfg.Redis, err = redisconn.Open(ctx, s.redis); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cfg.Redis.Close()) }()
+	svc, err := tokensvc.New(cfg)
+	if err != nil {
+		return err
+	}
+	return svc.Run(ctx)
+}
+
+func (s *tokenSettings) config(ctx context.Context, log *slog.Logger) (cfg tokensvc.Config, err error) {
+	for flag, value := range map[string]string{"redis": s.redis, "cert": s.grpcCert, "key": s.grpcKey, "appliance-ca": s.ca} {
+		if value == "" {
+			err = errors.Join(err, &usageError{fmt.Errorf("--%s is missing", flag)})
+		}
+	}
+	if err != nil {
+		return cfg, err
+	}
+	cfg = tokensvc.Config{
+		GRPCAddr: s.grpc, DeviceAddr: s.device, DeviceURL: s.url, AdminAddr: s.admin, ShutdownDelay: s.delay, Log: log, Now: time.Now,
+	}
+	if cfg.GRPCTLS, err = s.applianceTLS(); err != nil {
+		return cfg, err
+	}
+	if cfg.DeviceTLS, err = deviceTLS(s.deviceCert, s.devKey); err != nil {
+		return cfg, err
+	}
+	if cfg.TrustedProxies, err = parseProxies(s.proxies); err != nil {
+		return cfg, err
+	}
+	if s.page {
+		cfg.Page = authenticator.Files
+		cfg.WebPush.URL = s.pushURL
+		cfg.WebPush.Provider = deviceproto.ProviderFCM
+	}
+	cfg.Senders, err = s.senders(ctx, log)
+	return cfg, err
+}
+
+func (s *tokenSettings) applianceTLS() (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(s.grpcCert, s.grpcKey)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate for appliances: %w", err)
+	}
+	roots, err := rootsOf(s.ca)
+	if err != nil {
+		return nil, err
+	}
+	return pki.ServerTLS(cert, roots), nil
+}
+
+func deviceTLS(cert, key string) (*tls.Config, error) {
+	if cert == "" && key == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate for devices: %w", err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}, nil
+}
+
+// rootsOf reads authorities; nil, the system's, for no file.
+func rootsOf(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read authority: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return pool, nil
+}
+
+func parseProxies(list []string) (out []netip.Prefix, err error) {
+	for _, s := range list {
+		p, err := parseClient(s)
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("trusted-proxy %q: use an address or a network", s)}
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (s *tokenSettings) senders(ctx context.Context, log *slog.Logger) (map[deviceproto.Provider]push.Sender, error) {
+	out := map[deviceproto.Provider]push.Sender{}
+	roots, err := rootsOf(s.pushCA)
+	if err != nil {
+		return nil, err
+	}
+	if s.apnsKey != "" || s.apnsCert != "" {
+		if out[deviceproto.ProviderAPNs], err = s.apns(roots); err != nil {
+			return nil, err
+		}
+	}
+	if s.fcmAccount != "" {
+		account, err := os.ReadFile(s.fcmAccount)
+		if err != nil {
+			return nil, fmt.Errorf("read service account: %w", err)
+		}
+		if out[deviceproto.ProviderFCM], err = fcm.New(ctx, fcm.Config{ServiceAccount: account, Endpoint: s.fcmURL, TokenURL: s.fcmToken, Roots: roots, Now: time.Now}); err != nil {
+			return nil, err
+		}
+	}
+	if len(out) == 0 {
+		log.Warn("no push provider is configured: users have to open the app by themselves", "advice", "give --apns-key or --fcm-service-account")
+	}
+	return out, nil
+}
+
+func (s *tokenSettings) apns(roots *x509.CertPool) (push.Sender, error) {
+	cfg := apns.Config{Host: s.apnsHost, Topic: s.apnsTopic, Roots: roots, Now: time.Now}
+	if s.apnsCert != "" {
+		pair, err := tls.LoadX509KeyPair(s.apnsCert, s.apnsCertKey)
+		if err != nil {
+			return nil, fmt.Errorf("read APNs certificate: %w", err)
+		}
+		cfg.Certificate = &pair
+		return apns.New(cfg)
+	}
+	p8, err := os.ReadFile(s.apnsKey)
+	if err != nil {
+		return nil, fmt.Errorf("read APNs key: %w", err)
+	}
+	cfg.Key = &apns.SigningKey{P8: p8, KeyID: s.apnsKeyID, TeamID: s.apnsTeam}
+	return apns.New(cfg)
+}
