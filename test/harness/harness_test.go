@@ -3,11 +3,15 @@ package harness
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -227,5 +231,61 @@ func TestChromiumShowsAPageOfTheSizeAskedFor(t *testing.T) {
 	t.Setenv("SALLYPORT_TEST_ARTIFACTS", t.TempDir())
 	if b.Screenshot(tab, "page") == "" {
 		t.Error("no screenshot")
+	}
+}
+
+// childVariable makes a test process start parts, tell where they are, and wait.
+const childVariable = "SALLYPORT_HARNESS_CHILD"
+
+func TestPartsEndWithTheTestProcess(t *testing.T) {
+	if os.Getenv(childVariable) != "" {
+		r, s := StartRedis(t), StartSamba(t)
+		fmt.Printf("parts %s %s %s %s\n", r.Addr(), s.Addr(), r.dir, filepath.Dir(s.dir))
+		_, _ = io.ReadAll(os.Stdin)
+		return
+	}
+	child := exec.Command(os.Args[0], "-test.run=^TestPartsEndWithTheTestProcess$")
+	child.Env = append(os.Environ(), childVariable+"=1")
+	in, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = in.Close() }()
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var redisAddr, sambaAddr, redisDir, sambaDir string
+	if _, err := fmt.Fscanf(out, "parts %s %s %s %s\n", &redisAddr, &sambaAddr, &redisDir, &sambaDir); err != nil {
+		t.Errorf("read what the child started: %v", err)
+	}
+	defer func() {
+		for _, d := range []string{redisDir, sambaDir} { // a killed child cannot
+			if strings.HasPrefix(d, "/tmp/sp-") {
+				_ = os.RemoveAll(d)
+			}
+		}
+	}()
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait() // killed
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, addr := range []string{redisAddr, sambaAddr} {
+		err := poll(ctx, func(context.Context) error {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				return nil
+			}
+			_ = c.Close()
+			return errors.New("still answers")
+		})
+		if err != nil {
+			t.Errorf("%s after the test process was killed: %v", addr, err)
+		}
 	}
 }

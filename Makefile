@@ -1,0 +1,38 @@
+# Sallyport. `make` alone says what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-unit bench generate fuzz lint install
+
+# Two packages at a time: their tests start servers and browsers of their own.
+TESTFLAGS ?= -race -p 2 -timeout 15m
+FUZZTIME ?= 10s
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/sallyport
+	go build -o bin/ ./cmd/...
+
+demo: build ## everything on this machine, with nothing to configure
+	bin/sallyport demo
+
+test: install lint ## everything, with real parts; as root it installs what it needs
+	go test $(TESTFLAGS) ./...
+
+test-unit: ## the quick part: packages whose tests start no other program
+	@packages=$$(test/unit.sh) && go test -race $$packages
+
+bench: ## the benchmarks, as go test prints them
+	go test -run '^$$' -bench . -benchmem -p 1 -timeout 30m ./...
+
+generate: ## the Go that is made from other files
+	go generate ./...
+
+fuzz: ## every fuzz test for FUZZTIME (10s)
+	test/fuzz.sh $(FUZZTIME)
+
+lint: ## gofmt, go vet, staticcheck, errcheck
+	test/lint.sh
+
+install: ## the Debian packages that the tests need
+	test/install.sh
