@@ -21,6 +21,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/cloud/edge"
+	"github.com/sallyport/sallyport/cloud/internal/apitest"
 	"github.com/sallyport/sallyport/cloud/internal/redistest"
 	"github.com/sallyport/sallyport/internal/pki"
 )
@@ -30,11 +31,12 @@ type world struct {
 	a     Authority
 	e     *echo.Echo
 	logs  *bytes.Buffer
+	spec  *apitest.Spec
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{redis: redistest.Start(t).Client(t), logs: &bytes.Buffer{}}
+	w := &world{redis: redistest.Start(t).Client(t), logs: &bytes.Buffer{}, spec: apitest.Load(t, "../../api/openapi/provisioning.yaml")}
 	ca, err := pki.NewCA(time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -96,10 +98,12 @@ func (w *world) provision(t *testing.T, from string, tenant sallyport.TenantID, 
 		t.Fatal(err)
 	}
 	r := httptest.NewRequest("POST", "/v1/provision", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
 	r.RemoteAddr = "192.0.2.1:999"
 	r.Header.Set("X-Forwarded-For", "203.0.113.99, "+from)
 	rec := httptest.NewRecorder()
 	w.e.ServeHTTP(rec, r)
+	w.spec.Check(t, r, body, rec.Code, rec.Header(), rec.Body.Bytes())
 	out := reply{status: rec.Code}
 	if err := json.Unmarshal(rec.Body.Bytes(), &out); err != nil {
 		t.Fatalf("%d %s: %v", rec.Code, rec.Body, err)

@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/api/tunnelpb"
 	"github.com/sallyport/sallyport/cloud/edge"
+	"github.com/sallyport/sallyport/cloud/internal/apitest"
 	"github.com/sallyport/sallyport/cloud/internal/redistest"
 	"github.com/sallyport/sallyport/internal/sealed"
 )
@@ -107,6 +108,7 @@ type node struct {
 	*httptest.Server
 	stop func()
 	log  *syncBuffer
+	spec *apitest.Spec
 }
 
 type syncBuffer struct {
@@ -149,7 +151,7 @@ func startNode(t testing.TB, rdb redis.UniversalClient, a Appliances, change ...
 	e.HTTPErrorHandler = edge.ErrorHandler(cfg.Log)
 	e.Use(edge.Tracing)
 	s.Routes(e)
-	n := &node{Service: s, Server: httptest.NewServer(e), log: logs}
+	n := &node{Service: s, Server: httptest.NewServer(e), log: logs, spec: apitest.Load(t, "../../api/openapi/browser.yaml")}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -216,6 +218,7 @@ func (n *node) call(t testing.TB, method, path, bearer string, body, into any) (
 	if err != nil {
 		t.Fatal(err)
 	}
+	n.spec.Check(t, req, data, resp.StatusCode, resp.Header, got)
 	if into != nil && len(got) > 0 {
 		if err := json.Unmarshal(got, into); err != nil {
 			t.Fatalf("%s %s: %d %q", method, path, resp.StatusCode, got)
@@ -256,6 +259,7 @@ func (n *node) send(t testing.TB, login, user string) (answer, int) {
 // sse is an open event stream.
 type sse struct {
 	resp   *http.Response
+	spec   *apitest.Spec
 	events chan sseEvent
 }
 
@@ -276,7 +280,7 @@ func (n *node) open(t testing.TB, login, bearer string) *sse {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = resp.Body.Close() })
-	s := &sse{resp: resp, events: make(chan sseEvent, 64)}
+	s := &sse{resp: resp, spec: n.spec, events: make(chan sseEvent, 64)}
 	go func() {
 		defer close(s.events)
 		var e sseEvent
@@ -305,9 +309,13 @@ func (s *sse) next(t testing.TB) sseEvent {
 	for {
 		select {
 		case e := <-s.events:
-			if e.name != "comment" {
-				return e
+			if e.name == "comment" {
+				continue
 			}
+			if e.name != "" {
+				s.check(t, e)
+			}
+			return e
 		case <-timeout:
 			t.Fatal("no event")
 		}
@@ -322,4 +330,15 @@ func (s *sse) view(t testing.TB) view {
 		t.Fatalf("event %q %q (%v), want a view", e.name, e.data, err)
 	}
 	return v
+}
+
+// check holds an event against the description of the API.
+func (s *sse) check(t testing.TB, e sseEvent) {
+	t.Helper()
+	var data any
+	if err := json.Unmarshal([]byte(e.data), &data); err != nil {
+		t.Errorf("event %+v: %v", e, err)
+		return
+	}
+	s.spec.CheckSchema(t, map[string]string{"view": "View", "error": "Error"}[e.name], data)
 }
