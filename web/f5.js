@@ -622,7 +622,7 @@
 
   // --- Covering the page, and giving it back ---
 
-  var tag, host, shadow, main, status, screen = '', unveil, finished = false;
+  var tag, host, shadow, main, status, screen = '', unveil, viewport, finished = false;
 
   // Sheets made by script pass a site's content security policy; the style element is for browsers without them.
   function addSheet(where, css) {
@@ -642,6 +642,13 @@
   }
 
   // A body that is not displayed cannot flash, and cannot be given the focus by the page's own script.
+  // The standard page has no viewport: a phone would show the overlay, too, at the width of a desk.
+  function useViewport() {
+    if (document.querySelector('meta[name="viewport"]')) return;
+    viewport = el('meta', { name: 'viewport', content: 'width=device-width,initial-scale=1' });
+    document.head.appendChild(viewport);
+  }
+
   function veil() { if (!unveil) unveil = addSheet(document, 'html>body{display:none!important}'); }
 
   function reveal() {
@@ -655,6 +662,7 @@
   function cover() {
     if (host) return;
     veil();
+    useViewport();
     host = document.createElement('div');
     host.id = 'sallyport';
     host.lang = language;
@@ -671,7 +679,8 @@
     if (attempt) cancel(attempt);
     clearInterval(ticking);
     if (host) root.removeChild(host);
-    host = null;
+    if (viewport) document.head.removeChild(viewport);
+    host = viewport = null;
     screen = '';
     reveal();
   }

@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 // gateway is the stand-in's logon page in front of a policy that lets everybody in and remembers what was posted.
 type gateway struct {
 	server *httptest.Server
+	policy string // Content-Security-Policy of the site
 	mu     sync.Mutex
 	posted url.Values
 }
@@ -58,6 +59,9 @@ func newGateway(t *testing.T, c *fakeCloud) *gateway {
 	sim := apmsim.New(apmsim.Config{Script: c.tag(), ModernScript: apmsim.ExternalScript{Address: c.modernAddress()}}).Handler()
 	g := &gateway{}
 	g.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.policy != "" {
+			w.Header().Set("Content-Security-Policy", g.policy)
+		}
 		if r.Method != http.MethodPost {
 			sim.ServeHTTP(w, r)
 			return
@@ -93,7 +97,12 @@ type tab struct {
 
 func newTab(t *testing.T) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	return newTabIn(t, browser, chromedp.WithNewBrowserContext())
+}
+
+func newTabIn(t *testing.T, parent context.Context, opts ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(parent, opts...)
 	t.Cleanup(cancel)
 	must(t, chromedp.Do(ctx)) // opens the tab; a deadline here would be the whole browser's
 	ctx, stop := context.WithTimeout(ctx, 3*time.Minute)
@@ -101,6 +110,7 @@ func newTab(t *testing.T) *tab {
 	p := &tab{t: t, ctx: ctx}
 	must(t, chromedp.Listen(ctx, p.listen))
 	call(p, runtime.Enable, cdp.Empty{})
+	call(p, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 	p.width(1280, 800)
 	return p
 }
@@ -128,6 +138,12 @@ func (p *tab) listen(ev any) {
 			p.console = append(p.console, string(a.Value)+a.Description)
 		}
 	}
+}
+
+// navigate does not wait for the page to finish loading: some of them never do.
+func navigate(p *tab, address string) error {
+	_, err := chromedp.Call(p.ctx, cdppage.Navigate, cdppage.NavigateParams{URL: address})
+	return err
 }
 
 func (p *tab) open(address string) {
