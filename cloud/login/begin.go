@@ -57,6 +57,7 @@ func (s *Service) newLogin(c echo.Context) (*beginAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.cfg.Log.DebugContext(ctx, "login begun", "step", 2, "enterprise", token.Tenant)
 	return &beginAnswer{
 		LoginID: s.keys.newID(token.Tenant, s.cfg.Now()), ExpiresInMS: lifetime.Milliseconds(),
 		Keys: keyAnswer{keys.GetStatement(), keys.GetSignature()},

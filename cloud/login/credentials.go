@@ -76,6 +76,7 @@ func (s *Service) login(c echo.Context) (*credentialsAnswer, error) {
 	// The page may go; the directory has been asked all the same, and the answer is kept for it.
 	ctx := context.WithoutCancel(c.Request().Context())
 	k := key{cred.token.Tenant, cred.login}
+	s.cfg.Log.DebugContext(ctx, "sealed credentials arrived", "step", 3, "login", k.login, "enterprise", k.tenant)
 	sess := session{
 		request: s.keys.credentialsMAC(cred, origin), integration: string(cred.token.Integration), origin: origin,
 		remote: addressText(caller), trace: string(edge.TraceOf(ctx)),
@@ -188,6 +189,7 @@ func (s *Service) keep(ctx context.Context, k key, next session, wait time.Durat
 		return session{}, errUncertain(err)
 	}
 	s.metrics.views.WithLabelValues(phaseOf(next)).Inc()
+	s.logEnd(ctx, k, next)
 	if next.view.Phase == phaseWaiting && next.failure == nil {
 		s.drive(k, next, wait)
 	}

@@ -147,8 +147,16 @@ func (s *Service) advance(ctx context.Context, k key, from uint32, next session,
 		return err
 	}
 	s.metrics.views.WithLabelValues(next.view.Phase).Inc()
+	s.logEnd(ctx, k, next)
 	s.tell(ctx, k, next.view.Version)
 	return nil
+}
+
+// logEnd tells of the view that ends a login.
+func (s *Service) logEnd(ctx context.Context, k key, next session) {
+	if next.view.Phase == phaseDone || next.view.Phase == phaseDenied {
+		s.cfg.Log.DebugContext(ctx, "end of the login goes to the page", "step", 12, "login", k.login, "enterprise", k.tenant, "phase", next.view.Phase)
+	}
 }
 
 func (s *Service) tell(ctx context.Context, k key, version uint32) {

@@ -69,6 +69,7 @@ func (s *Server) answer(c echo.Context) error {
 	if err := s.cfg.Store.AnswerChallenge(c.Request().Context(), a.Tenant, a.Device, sallyport.ChallengeID(id), sealed); err != nil {
 		return err
 	}
+	s.cfg.Log.Debug("sealed answer arrived", "step", 9, "challenge", id, "tenant", a.Tenant, "device", a.Device)
 	return c.NoContent(http.StatusNoContent)
 }
 

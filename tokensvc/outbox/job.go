@@ -62,6 +62,7 @@ func (o *Outbox) attempt(stop, ctx context.Context, j *job) {
 	o.cfg.Observe.PushAttempt(j.Push.Provider, j.last.Outcome, o.cfg.Now().Sub(now))
 	switch j.last.Outcome {
 	case push.Sent:
+		o.cfg.Log.Debug("push sent", "step", 7, "provider", j.Push.Provider, "challenge", j.Challenge, "tenant", j.Tenant)
 		o.finish(ctx, j, store.Delivery{State: store.DeliverySent})
 	case push.Unregistered:
 		o.forget(ctx, j)

@@ -42,9 +42,9 @@ func newNarrator(out io.Writer, next slog.Handler) *narrator {
 	return &narrator{next: next, out: out, mu: &sync.Mutex{}}
 }
 
-func (n *narrator) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelInfo || n.next.Enabled(ctx, l)
-}
+// Enabled takes everything: some steps are told at the debug level, since they are of no interest to
+// those who run a service.
+func (n *narrator) Enabled(context.Context, slog.Level) bool { return true }
 
 func (n *narrator) Handle(ctx context.Context, r slog.Record) error {
 	step := 0
