@@ -19,6 +19,8 @@ const (
 	// callTries bounds how many streams a call that may be repeated is tried on.
 	callTries = 3
 	maxClaims = 512
+	// maxCalls is how many calls are under way on one stream; more wait. The cloud takes 64.
+	maxCalls = 48
 )
 
 // Claim asks for one-time use: of all claims made for a key within its time to live, one owner is
@@ -136,6 +138,14 @@ func (s *stream) call(ctx context.Context, call *tunnelpb.Call) (*tunnelpb.Resul
 	}}}
 	if proto.Size(frame) > MaxFrame {
 		return nil, sallyport.Errorf(sallyport.CodeInvalid, "The call is too long.", nil)
+	}
+	select {
+	case s.callRoom <- struct{}{}:
+		defer func() { <-s.callRoom }()
+	case <-s.done:
+		return nil, errBroken
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	s.mu.Lock()
 	if s.calls == nil {

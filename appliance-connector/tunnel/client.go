@@ -31,7 +31,7 @@ const slots = 2
 type Handler interface {
 	// Handle works on one LoginStep or JoinRequest; many run at once. ctx ends at the request's
 	// deadline, when the cloud cancels it, and when its stream breaks. A nil response is answered
-	// with CodeInternal.
+	// with CodeInternal or, when ctx has ended, with CodeExpired or CodeUncertain.
 	//
 	// progress must be called before the directory is asked (or anything else is done that must not
 	// be done twice). It returns when the cloud has confirmed that the request goes to no other

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -20,25 +21,46 @@ import (
 	"github.com/sallyport/sallyport/api/tunnelpb"
 )
 
-// connect opens a stream and exchanges greetings. It dials another address than avoid when the cloud
-// has several.
-func (c *Client) connect(ctx context.Context, avoid string) (*stream, error) {
+// candidate is one address to dial.
+type candidate struct {
+	target string // host:port; the host is an IP address unless a proxy resolves names
+	host   string // the name that the certificate must have
+}
+
+// connect opens a stream and exchanges greetings. It tries the cloud's addresses in random order, avoid
+// last. cornered reports that it came to avoid because no other answered.
+func (c *Client) connect(ctx context.Context, avoid string) (s *stream, cornered bool, err error) {
+	all, err := c.candidates(ctx, avoid)
+	if err != nil {
+		return nil, false, err
+	}
+	var failures error
+	for _, k := range all {
+		s, err := c.connectTo(ctx, k)
+		if err == nil {
+			return s, failures != nil && k.target == avoid, nil
+		}
+		failures = errors.Join(failures, fmt.Errorf("%s: %w", k.target, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, false, failures
+}
+
+func (c *Client) connectTo(ctx context.Context, k candidate) (*stream, error) {
 	dialCtx, dialled := context.WithTimeout(ctx, c.cfg.Timing.Connect)
 	defer dialled()
-	target, host, err := c.target(dialCtx, avoid)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := c.dial(dialCtx, target)
+	conn, err := c.dial(dialCtx, k.target)
 	if err != nil {
 		return nil, fmt.Errorf("dial cloud: %w", err)
 	}
-	s, err := c.openStream(ctx, conn, host)
+	s, err := c.openStream(ctx, conn, k.host)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	s.remote = target
+	s.remote = k.target
 	s.start()
 	c.log.Info("tunnel stream open", "replica", s.welcome.GetReplica(), "version", s.welcome.GetVersion())
 	return s, nil
@@ -60,7 +82,7 @@ func (c *Client) openStream(ctx context.Context, conn net.Conn, host string) (*s
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithContextDialer(once(conn)),
 		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
-		grpc.WithReadBufferSize(0), grpc.WithWriteBufferSize(16<<10), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(0), grpc.WithWriteBufferSize(16<<10),
 		grpc.WithMaxHeaderListSize(16<<10),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxFrame), grpc.MaxCallSendMsgSize(MaxFrame)),
 	)
@@ -107,36 +129,46 @@ func once(conn net.Conn) func(context.Context, string) (net.Conn, error) {
 	}
 }
 
-// target picks what to dial: one of the addresses that the names stand for, or, behind a proxy, which
-// resolves names itself, one of the names.
-func (c *Client) target(ctx context.Context, avoid string) (target, host string, err error) {
-	type candidate struct{ target, host string }
+// maxCandidates bounds how many addresses one attempt tries.
+const maxCandidates = 8
+
+// candidates lists what the cloud's names stand for, in random order, avoid last. Behind a proxy,
+// which resolves names itself, they are the names.
+func (c *Client) candidates(ctx context.Context, avoid string) ([]candidate, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timing.Connect)
+	defer cancel()
 	var all []candidate
+	var failures error
 	for _, a := range c.cfg.Addresses {
 		host, port, _ := net.SplitHostPort(a) // checked by New
 		if c.cfg.Proxy != nil || net.ParseIP(host) != nil {
 			all = append(all, candidate{a, host})
 			continue
 		}
-		ips, lookupErr := net.DefaultResolver.LookupHost(ctx, host)
-		if lookupErr != nil {
-			err = fmt.Errorf("look up cloud: %w", lookupErr)
-			continue
+		ips, err := net.DefaultResolver.LookupHost(ctx, host)
+		if err != nil {
+			failures = errors.Join(failures, fmt.Errorf("look up cloud: %w", err))
 		}
 		for _, ip := range ips {
 			all = append(all, candidate{net.JoinHostPort(ip, port), host})
 		}
 	}
 	if len(all) == 0 {
-		return "", "", err
+		return nil, failures
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	for _, k := range all {
-		if k.target != avoid {
-			return k.target, k.host, nil
-		}
+	slices.SortStableFunc(all, func(a, b candidate) int { return last(a.target == avoid) - last(b.target == avoid) })
+	if len(all) > maxCandidates {
+		all = all[:maxCandidates]
 	}
-	return all[0].target, all[0].host, nil
+	return all, nil
+}
+
+func last(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 func (c *Client) dial(ctx context.Context, target string) (net.Conn, error) {

@@ -20,7 +20,7 @@ const maxTimeout = 2 * time.Minute
 type request struct {
 	cancel  context.CancelFunc
 	started sync.Once
-	acked   chan struct{} // closed by ProgressAck
+	acked   chan struct{} // closed by ProgressAck, or at once when the cloud sends none
 }
 
 // take begins to work on a request. A repeated id is ignored.
@@ -66,10 +66,16 @@ func (s *stream) work(ctx context.Context, req *tunnelpb.Request, r *request) (r
 		return failed(sallyport.CodeUnsupported, "This release of the appliance does not know that request.")
 	}
 	resp = s.c.cfg.Handler.Handle(ctx, req, func() { s.progress(ctx, req.GetId(), r) })
-	if resp == nil {
+	switch {
+	case resp != nil:
+		return resp
+	case ctx.Err() == nil:
 		return failed(sallyport.CodeInternal, "The appliance has no answer.")
+	case r.mayGoOn():
+		return failed(sallyport.CodeUncertain, "The time was over while your sign-in was being checked. Please try again.")
+	default:
+		return failed(sallyport.CodeExpired, "The appliance did not get to it in time. Please try again.")
 	}
-	return resp
 }
 
 // progress tells the cloud that the directory is about to be asked and waits until the cloud knows. If
@@ -93,6 +99,16 @@ func (s *stream) progress(ctx context.Context, id uint64, r *request) {
 	}
 }
 
+// mayGoOn reports whether the directory may have been asked.
+func (r *request) mayGoOn() bool {
+	select {
+	case <-r.acked:
+		return true
+	default:
+		return false
+	}
+}
+
 func (s *stream) confirmed(id uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,9 +116,7 @@ func (s *stream) confirmed(id uint64) {
 	if r == nil {
 		return
 	}
-	select {
-	case <-r.acked:
-	default:
+	if !r.mayGoOn() {
 		close(r.acked)
 	}
 }

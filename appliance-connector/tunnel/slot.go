@@ -130,7 +130,7 @@ func (c *Client) lookForAnother(ctx context.Context, slot int, s *stream) *strea
 	if slot == 0 || other == nil || other.welcome.GetReplica() != s.welcome.GetReplica() {
 		return s
 	}
-	next, err := c.connect(ctx, other.remote)
+	next, _, err := c.connect(ctx, other.remote)
 	if err != nil {
 		return s
 	}
@@ -149,11 +149,11 @@ func (c *Client) open(ctx context.Context, slot int) (*stream, error) {
 		if other != nil {
 			avoid = other.remote
 		}
-		s, err := c.connect(ctx, avoid)
+		s, cornered, err := c.connect(ctx, avoid)
 		if err != nil {
 			return nil, err
 		}
-		if other == nil || other.welcome.GetReplica() != s.welcome.GetReplica() || try == distinctTries {
+		if other == nil || cornered || other.welcome.GetReplica() != s.welcome.GetReplica() || try == distinctTries {
 			return s, nil
 		}
 		c.retire(s)

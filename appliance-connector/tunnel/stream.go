@@ -54,6 +54,7 @@ type stream struct {
 	owned   sync.WaitGroup
 
 	sendMu    sync.Mutex
+	sendOver  bool
 	sendingAt atomic.Int64 // ns after since; 0: not sending
 
 	mu       sync.Mutex
@@ -61,6 +62,7 @@ type stream struct {
 	idle     chan struct{} // closed when closing and requests is empty
 	closing  bool
 	calls    map[uint64]chan *tunnelpb.Result
+	callRoom chan struct{}
 }
 
 func newStream(c *Client, ctx context.Context, cancel context.CancelFunc, conn connection) *stream {
@@ -68,6 +70,7 @@ func newStream(c *Client, ctx context.Context, cancel context.CancelFunc, conn c
 		c: c, conn: conn, ctx: ctx, cancel: cancel, since: time.Now(),
 		done: make(chan struct{}), drained: make(chan struct{}), idle: make(chan struct{}),
 		requests: map[uint64]*request{}, calls: map[uint64]chan *tunnelpb.Result{},
+		callRoom: make(chan struct{}, maxCalls),
 	}
 }
 
@@ -137,6 +140,9 @@ func (s *stream) isDraining() bool {
 func (s *stream) send(f *tunnelpb.ApplianceFrame) error {
 	s.sendMu.Lock()
 	defer s.sendMu.Unlock()
+	if s.sendOver {
+		return errBroken
+	}
 	s.sendingAt.Store(int64(time.Since(s.since)))
 	defer s.sendingAt.Store(0)
 	return s.conn.Send(f)
@@ -263,11 +269,18 @@ func (s *stream) leave(patience time.Duration) {
 	case <-s.idle:
 	case <-ctx.Done():
 	}
-	_ = s.conn.CloseSend()
+	s.closeSend()
 	select {
 	case <-s.done:
 	case <-time.After(time.Second):
 	}
+}
+
+func (s *stream) closeSend() {
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
+	s.sendOver = true
+	_ = s.conn.CloseSend()
 }
 
 func (s *stream) close() {

@@ -24,6 +24,9 @@ const (
 	presenceCache    = time.Second
 	presenceBatch    = 256
 	maxPresence      = 256 << 10
+	// presenceTimeout bounds a look into Redis: without it a request would wait long to hear that
+	// nothing can be found now.
+	presenceTimeout = time.Second
 )
 
 func presenceKey(tenant sallyport.TenantID) string { return "sp:{" + string(tenant) + "}:presence" }
@@ -224,6 +227,8 @@ func (h *Hub) others(ctx context.Context, tenant sallyport.TenantID, fresh bool)
 	if leases, ok := h.presence.cached(tenant, now); ok && !fresh {
 		return leases, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, presenceTimeout)
+	defer cancel()
 	leases, err := h.readLeases(ctx, tenant)
 	if err != nil {
 		return nil, err

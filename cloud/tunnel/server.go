@@ -3,6 +3,7 @@ package tunnel
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"time"
 
@@ -26,7 +27,7 @@ func (h *Hub) NewServer(config *tls.Config) *grpc.Server {
 		grpc.MaxHeaderListSize(16<<10),
 		grpc.ReadBufferSize(0),
 		grpc.WriteBufferSize(16<<10),
-		grpc.SharedWriteBuffer(true),
+		grpc.WaitForHandlers(true),
 	)
 	tunnelpb.RegisterTunnelServer(s, h)
 	return s
@@ -57,10 +58,10 @@ func (h *Hub) Serve(ctx context.Context, lis net.Listener, config *tls.Config, g
 	srv.Stop()
 	stopHub()
 	if srvLeft != nil {
-		<-srvLeft
+		err = errors.Join(err, <-srvLeft)
 	}
 	if hubLeft != nil {
-		<-hubLeft
+		err = errors.Join(err, <-hubLeft)
 	}
 	return err
 }

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// statementCache is how long a statement read from Redis is used before it is read again.
-	statementCache = 10 * time.Second
+	// statementCache is the part of its life for which a statement read from Redis is used before it
+	// is read again.
+	statementCache = 15
 	// maxCachedTenants bounds what is cached of other replicas' tenants.
 	maxCachedTenants = 100_000
 )
@@ -103,6 +104,6 @@ func (h *Hub) Statement(ctx context.Context, tenant sallyport.TenantID) (*tunnel
 	if err := proto.Unmarshal(raw, keys); err != nil || !validStatement(keys) {
 		return nil, unavailable(errors.New("read key statement: malformed"))
 	}
-	h.statements.put(tenant, keys, now, now.Add(statementCache))
+	h.statements.put(tenant, keys, now, now.Add(h.cfg.Timing.Statement/statementCache))
 	return keys, nil
 }

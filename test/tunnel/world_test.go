@@ -104,6 +104,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 type world struct {
 	t     testing.TB
 	ca    *pki.CA
+	dir   string // holds ca.crt and ca.key
 	redis *redisServer
 	log   *slog.Logger
 	// timing is used for replicas made from now on.
@@ -112,10 +113,7 @@ type world struct {
 }
 
 func quick() cloud.Timing {
-	return cloud.Timing{
-		Heartbeat: 300 * time.Millisecond, Lease: 1500 * time.Millisecond,
-		Accept: 400 * time.Millisecond, Beat: 200 * time.Millisecond,
-	}
+	return cloud.Timing{Heartbeat: time.Second, Lease: 3 * time.Second}
 }
 
 func newWorld(t testing.TB) *world {
@@ -128,7 +126,11 @@ func newWorld(t testing.TB) *world {
 	if os.Getenv("TUNNEL_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	return &world{t: t, ca: ca, redis: startRedis(t), log: log, timing: quick()}
+	dir := t.TempDir()
+	if err := ca.Save(filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")); err != nil {
+		t.Fatal(err)
+	}
+	return &world{t: t, ca: ca, dir: dir, redis: startRedis(t), log: log, timing: quick()}
 }
 
 // replica is one replica of the cloud.
@@ -146,7 +148,9 @@ func (w *world) Renew(_ context.Context, id pki.Identity, csr []byte) ([][]byte,
 	return w.ca.SignAppliance(csr, id, time.Now(), time.Hour)
 }
 
-func (w *world) replica(name string) *replica {
+func (w *world) replica(name string) *replica { return w.replicaAt(name, "127.0.0.1:0") }
+
+func (w *world) replicaAt(name, address string) *replica {
 	w.t.Helper()
 	rdb := w.redis.client(w.t)
 	hub, err := cloud.NewHub(cloud.Config{
@@ -160,7 +164,7 @@ func (w *world) replica(name string) *replica {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	lis, err := net.Listen("tcp", address)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -266,7 +270,7 @@ func (w *world) appliance(id sallyport.ApplianceID, addresses []string, change .
 			return pki.ClientTLS(func() (*tls.Certificate, error) { return &a.key, nil }, w.ca.Pool(), ""), nil
 		},
 		Timing: appliance.Timing{
-			BackoffMin: 20 * time.Millisecond, BackoffMax: 200 * time.Millisecond, DrainSpread: 50 * time.Millisecond,
+			Connect: 3 * time.Second, BackoffMin: 20 * time.Millisecond, BackoffMax: 200 * time.Millisecond, DrainSpread: 50 * time.Millisecond,
 			Recheck: 500 * time.Millisecond, Leave: 5 * time.Second,
 		},
 	}
