@@ -3,6 +3,7 @@ package tokensvc
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,10 +34,8 @@ func (s *Service) adminHandler() http.Handler {
 
 // unready says why this replica should get no requests; "" when it should.
 func (s *Service) unready(ctx context.Context) string {
-	select {
-	case <-s.draining:
+	if s.stopping.Load() {
 		return "shutting down"
-	default:
 	}
 	if err := s.store.Ping(ctx); err != nil {
 		return "redis does not answer"
@@ -101,8 +100,9 @@ func (m *metrics) grpcRequest(method, code string, took time.Duration) {
 }
 
 func (m *metrics) deviceRequest(method, route string, status int, took time.Duration) {
-	if route == "" {
-		method, route = "", "unknown" // what strangers make up gets no series of its own
+	// What strangers make up gets no series of its own.
+	if route == "" || status == http.StatusMethodNotAllowed || status == http.StatusNotFound && !strings.HasPrefix(route, "/v1/") {
+		method, route = "", "unknown"
 	}
 	m.device.WithLabelValues(method, route, http.StatusText(status)).Observe(took.Seconds())
 }

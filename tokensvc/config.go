@@ -38,6 +38,10 @@ type Config struct {
 	// Senders are the configured push providers (push/apns, push/fcm).
 	Senders map[deviceproto.Provider]push.Sender
 
+	// PushWorkers is how many pushes a provider is sent at a time, PushQueue how many wait here for it;
+	// more wait in Redis. Zero is 128 and 4096.
+	PushWorkers, PushQueue int
+
 	TrustedProxies []netip.Prefix
 	Limits         deviceapi.Limits
 	// MaxConnections bounds the connections of devices; 0 is 50,000.

@@ -13,7 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -51,8 +51,8 @@ type Service struct {
 	grpc     *grpc.Server
 	device   *http.Server
 	admin    *http.Server
-	draining chan struct{}
-	drain    sync.Once
+	stopping atomic.Bool   // not ready any more
+	draining chan struct{} // what waits is let go
 
 	grpcListener, deviceListener, adminListener net.Listener
 }
@@ -74,6 +74,7 @@ func New(cfg Config) (*Service, error) {
 	owner := sallyport.NewID()
 	s.outbox = outbox.New(outbox.Config{
 		Store: s.store, Senders: cfg.Senders, Observe: s.metrics, Owner: owner, Log: cfg.Log, Now: cfg.Now,
+		Workers: cfg.PushWorkers, Queue: cfg.PushQueue,
 	})
 	s.grpc = grpcapi.NewServer(grpcapi.Config{
 		Store: s.store, Events: s.events, Sender: s.outbox, Revocations: revocation.List{Redis: cfg.Redis},
@@ -112,7 +113,7 @@ func (s *Service) listen() (err error) {
 	return nil
 }
 
-// GRPCAddr, DeviceAddr and AdminAddr are where the replica listens.
+// GRPCAddr is where appliances ask.
 func (s *Service) GRPCAddr() string { return s.grpcListener.Addr().String() }
 
 // DeviceAddr is where devices ask.
@@ -200,11 +201,10 @@ func serve(srv *http.Server, l net.Listener, t *tls.Config) error {
 }
 
 func (s *Service) shutdown(ctx context.Context) error {
-	s.drain.Do(func() { close(s.draining) })
+	s.stopping.Store(true)
 	s.cfg.Log.Info("token service shuts down")
-	if s.cfg.ShutdownDelay > 0 {
-		time.Sleep(s.cfg.ShutdownDelay)
-	}
+	<-time.After(s.cfg.ShutdownDelay)
+	close(s.draining)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	var all errgroup.Group

@@ -112,7 +112,7 @@ func New(cfg Config) (http.Handler, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = s.refuse
 	e.IPExtractor = addressOf(cfg.TrustedProxies)
-	e.Use(s.guard)
+	e.Use(s.observe, s.guard)
 	e.POST("/v1/enrolments/:tenant/:enrolment", s.register)
 	e.GET("/v1/enrolments/:tenant/:enrolment", s.enrolmentStatus)
 	e.GET("/v1/challenges", s.challenges)
@@ -153,13 +153,21 @@ func addressOf(proxies []netip.Prefix) echo.IPExtractor {
 	return echo.ExtractIPFromXFFHeader(trust...)
 }
 
+// observe reports every request when it has been answered, refused ones included.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		began := s.cfg.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		s.cfg.Observe(c.Request().Method, c.Path(), c.Response().Status, s.cfg.Now().Sub(began))
+		return nil
+	}
+}
+
 // guard bounds every request before anything is done for it.
 func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		began := s.cfg.Now()
-		c.Response().After(func() {
-			s.cfg.Observe(c.Request().Method, c.Path(), c.Response().Status, s.cfg.Now().Sub(began))
-		})
 		h := c.Response().Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")

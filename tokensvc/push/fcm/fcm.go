@@ -100,6 +100,10 @@ func (s *Sender) Send(ctx context.Context, m push.Message) push.Result {
 func (s *Sender) try(ctx context.Context, m push.Message) push.Result {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
+	// First and by itself: the library would repeat a refused token request until the time is over.
+	if _, err := s.tokens.Token(); err != nil {
+		return classify(err, 0, 0)
+	}
 	ctx, seen := push.Observe(ctx)
 	_, err := s.client.Send(ctx, s.message(m))
 	if err == nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
 	"golang.org/x/oauth2/jwt"
+	"golang.org/x/sync/singleflight"
 )
 
 const scope = "https://www.googleapis.com/auth/firebase.messaging"
@@ -28,6 +29,8 @@ type tokens struct {
 	config *jwt.Config
 	ctx    context.Context // carries the HTTP client, as oauth2 wants it
 	now    func() time.Time
+
+	fetch singleflight.Group // those who come while a token is fetched share it, and its failure
 
 	mu      sync.Mutex
 	token   *oauth2.Token
@@ -52,19 +55,25 @@ func newTokens(cfg Config, client *http.Client) (project string, t *tokens, err 
 	return account.ProjectID, &tokens{config: c, ctx: ctx, now: cfg.Now}, nil
 }
 
-// Token implements oauth2.TokenSource. Those who come while one is fetched wait for it.
+// Token implements oauth2.TokenSource. The HTTP client bounds how long it takes.
 func (t *tokens) Token() (*oauth2.Token, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.token != nil && t.token.Expiry.Sub(t.now()) > early {
-		return t.token, nil
+	if kept := t.current(); kept != nil && kept.Expiry.Sub(t.now()) > early {
+		return kept, nil
 	}
-	fresh, err := t.config.TokenSource(t.ctx).Token()
+	fresh, err, _ := t.fetch.Do("", func() (any, error) {
+		fresh, err := t.config.TokenSource(t.ctx).Token()
+		if err != nil {
+			return nil, err
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.token = fresh
+		return fresh, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	t.token = fresh
-	return fresh, nil
+	return fresh.(*oauth2.Token), nil
 }
 
 func (t *tokens) current() *oauth2.Token {
