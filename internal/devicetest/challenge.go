@@ -27,6 +27,9 @@ type Challenge struct {
 	box     []byte // as the device sent it
 	reply   deviceproto.Answer
 	posts   int
+	// Which of the device's questions for challenges (counted from 1) first heard of this one, and
+	// which then heard that it is there no more.
+	shownAt, goneAt int
 }
 
 // Ask makes a challenge for the device of e, and pushes aside the one before.
@@ -65,6 +68,24 @@ func (c *Challenge) Posts() int {
 	c.service.mu.Lock()
 	defer c.service.mu.Unlock()
 	return c.posts
+}
+
+// Shown waits until the device has heard of the challenge, and has asked again since.
+func (c *Challenge) Shown(ctx context.Context) error {
+	return c.service.await(ctx, func() bool { return c.shownAt > 0 && c.polls() > c.shownAt })
+}
+
+// Gone waits until the device has heard that the challenge is there no more, and has asked again since.
+func (c *Challenge) Gone(ctx context.Context) error {
+	return c.service.await(ctx, func() bool { return c.goneAt > 0 && c.polls() > c.goneAt })
+}
+
+// polls is under the lock.
+func (c *Challenge) polls() int {
+	if d := c.service.devices[c.device]; d != nil {
+		return d.polls
+	}
+	return 0
 }
 
 func (c *Challenge) open() bool {
@@ -110,6 +131,8 @@ func (s *Service) challenges(r *http.Request, dev *device, _ []byte) (any, error
 	ctx, cancel := holding(r)
 	defer cancel()
 	list := deviceproto.PendingList{Challenges: []deviceproto.Pending{}}
+	number := 0
+	s.change(func() { dev.polls++; number = dev.polls })
 	_ = s.await(ctx, func() bool { // the wait may end: none is an answer
 		c := dev.challenge
 		if c.open() {
@@ -117,7 +140,19 @@ func (s *Service) challenges(r *http.Request, dev *device, _ []byte) (any, error
 		}
 		return c.open()
 	})
+	s.change(func() { dev.challenge.note(number) })
 	return list, nil
+}
+
+// note is under the lock.
+func (c *Challenge) note(poll int) {
+	switch {
+	case c == nil:
+	case c.open() && c.shownAt == 0:
+		c.shownAt = poll
+	case !c.open() && c.shownAt > 0 && c.goneAt == 0:
+		c.goneAt = poll
+	}
 }
 
 func (s *Service) answer(r *http.Request, dev *device, body []byte) (any, error) {

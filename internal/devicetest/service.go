@@ -49,6 +49,7 @@ type device struct {
 	key       *ecdsa.PublicKey
 	push      deviceproto.Push
 	challenge *Challenge
+	polls     int
 }
 
 // New starts a service on a free port of localhost. Close ends it.

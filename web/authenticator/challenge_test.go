@@ -208,7 +208,9 @@ func (b stories) whatIsShownIsTextAndNothingElse(t *testing.T) {
 	e := p.enrol("<b>alice</b>", `<img src=x onerror="document.title='owned'">`)
 	d := signIn
 	d.Application, d.Place = "<script>document.title='owned'</script>", "\u202e7.311.0.302"
-	p.service.Ask(e, d, time.Minute)
+	if _, err := p.service.Ask(e, d, time.Minute); err != nil {
+		t.Fatal(err)
+	}
 	p.says("challenge-application", d.Application)
 	p.says("challenge-place", "7.311.0.302")
 	if title := eval[string](p, `document.title`); title != "Sallyport" {

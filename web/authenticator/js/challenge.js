@@ -29,8 +29,8 @@ export class ChallengeSheet {
     const entry = { account, id, details, endsAt, totalMs: endsAt - performance.now(), answers: new Map() };
     const replaces = this.current?.account.deviceId === account.deviceId && !this.busy;
     this.waiting.set(account.deviceId, entry);
-    this.onChange();
     if (replaces || !this.current?.id) this.#ask(entry);
+    else this.onChange();
   }
 
   // The token service has no challenge for the account any more.
@@ -112,6 +112,7 @@ export class ChallengeSheet {
     $('challenge').setAttribute('aria-labelledby', heading);
     openDialog($('challenge'), $(heading));
     $('challenge').scrollTop = 0;
+    this.onChange();
   }
 
   async #answer(decision, errorId) {
@@ -206,6 +207,6 @@ function when(time) {
   const date = new Date(time);
   if (Number.isNaN(date.getTime())) return 'unknown';
   const today = date.toDateString() === new Date().toDateString();
-  const clock = date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-  return today ? `${clock}, today` : date.toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' });
+  const clock = date.toLocaleTimeString([], { timeStyle: 'short' });
+  return today ? `${clock}, today` : date.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
 }
