@@ -37,6 +37,9 @@ func (s *Service) step(ctx context.Context, k key, sess session, event *tunnelpb
 		return session{}, 0, &sallyport.Error{Code: sallyport.Code(f.GetCode()), Message: f.GetMessage(), SupportCode: f.GetSupportCode()}
 	}
 	v, err := readView(resp.GetLoginView())
+	if err == nil && v.Version < sess.view.Version {
+		err = errors.New("view goes back")
+	}
 	if err != nil {
 		return session{}, 0, sallyport.Errorf(sallyport.CodeInternal, "Your organisation's servers gave an answer that was not understood. Please try again.", err)
 	}
