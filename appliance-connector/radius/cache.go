@@ -93,10 +93,15 @@ func (c *replyCache) begin(k cacheKey, now time.Time, out []byte) (what seen, an
 	s.expire(t)
 	if seq, found := s.index[k]; found {
 		e := s.at(seq)
-		if len(e.octets) == 0 {
+		switch {
+		case e.expires <= t: // behind others that expire step by step
+			e.dropped = true
+			delete(s.index, k)
+		case len(e.octets) == 0:
 			return seenWaiting, out, place{}, false
+		default:
+			return seenDone, append(out, e.octets...), place{}, false
 		}
-		return seenDone, append(out, e.octets...), place{}, false
 	}
 	early = s.room()
 	e := s.at(s.tail)

@@ -103,10 +103,10 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // read is one reader: it takes packets in and answers those that need no waiting.
 func (s *Server) read(ctx, work context.Context) error {
-	in := make([]byte, maxPacket)
-	w := &worker{Server: s, work: work, out: make([]byte, 0, 2*maxPacket)}
+	w := &worker{Server: s, work: work}
+	b := newBatch(s.conn)
 	for {
-		n, source, err := s.conn.ReadFromUDPAddrPort(in)
+		n, err := b.receive()
 		switch {
 		case err == nil:
 		case ctx.Err() != nil || errors.Is(err, net.ErrClosed) || isTimeout(err):
@@ -116,8 +116,15 @@ func (s *Server) read(ctx, work context.Context) error {
 			s.opts.Log.Debug("read RADIUS socket", "err", err)
 			continue
 		}
-		if answer := w.handle(in[:n], netip.AddrPortFrom(source.Addr().Unmap(), source.Port())); answer != nil {
-			s.send(answer, source)
+		for i := range n {
+			datagram, source := b.datagram(i)
+			w.out = b.room()
+			if answer := w.handle(datagram, source); answer != nil {
+				b.answer(i, answer)
+			}
+		}
+		if err := b.send(); err != nil {
+			s.opts.Log.Debug("write RADIUS answers", "err", err)
 		}
 	}
 }
