@@ -36,6 +36,8 @@ type Sim struct {
 	ControlURL string // control API and device side; plain HTTP
 	// Roots verify the APNs and FCM sides.
 	Roots *x509.CertPool
+	// RootsPEM is the same for a service that takes a file.
+	RootsPEM []byte
 	// Credentials are those that the simulator accepts.
 	Credentials
 
@@ -69,7 +71,7 @@ func Start(cfg Config) (*Sim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make simulator's certificate: %w", err)
 	}
-	s := &Sim{Roots: ca.Pool(), now: cfg.Now, book: newBook(cfg.Now), faults: &faults{}}
+	s := &Sim{Roots: ca.Pool(), RootsPEM: ca.CertPEM(), now: cfg.Now, book: newBook(cfg.Now), faults: &faults{}}
 	s.life, s.stop = context.WithCancel(context.Background())
 	if err := s.listen(cfg, cert); err != nil {
 		s.Close()
