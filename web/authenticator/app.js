@@ -56,6 +56,7 @@ class App {
     this.tabs.postMessage(CHANGED);
     await this.refresh();
     this.#offerNotifications();
+    await this.#tellPushAddress(); // an account may have been added before the address was there
   }
 
   #wire() {
