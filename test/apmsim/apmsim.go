@@ -98,8 +98,11 @@ func New(cfg Config) *Server {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
 	}
-	if cfg.Retries == 0 {
+	switch {
+	case cfg.Retries == 0:
 		cfg.Retries = 3
+	case cfg.Retries < 0:
+		cfg.Retries = 0
 	}
 	if cfg.SessionTimeout == 0 {
 		cfg.SessionTimeout = 300 * time.Second
