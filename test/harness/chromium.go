@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -58,23 +59,40 @@ func StartChromium(tb testing.TB, opts ...chromedp.ExecAllocatorOption) *Browser
 // the tab showed last is kept as an artifact first.
 func (b *Browser) Tab(width, height int) context.Context {
 	b.tb.Helper()
-	target, cancel := chromedp.NewContext(b.ctx)
+	return b.tab(b.tb, width, height)
+}
+
+// PrivateTab is like Tab for one test of many that share a browser: it has cookies and
+// storage of its own, believes to have the focus, and closes with tb.
+func (b *Browser) PrivateTab(tb testing.TB, width, height int) context.Context {
+	tb.Helper()
+	ctx := b.tab(tb, width, height, chromedp.WithNewBrowserContext())
+	_, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	if err != nil {
+		tb.Fatalf("give tab the focus: %v", err)
+	}
+	return ctx
+}
+
+func (b *Browser) tab(tb testing.TB, width, height int, opts ...chromedp.ContextOption) context.Context {
+	tb.Helper()
+	target, cancel := chromedp.NewContext(b.ctx, opts...)
 	// The first call makes the tab, which then lives as long as that call's context.
 	if err := chromedp.Do(target); err != nil {
 		cancel()
-		b.tb.Fatalf("open tab: %v", err)
+		tb.Fatalf("open tab: %v", err)
 	}
 	ctx, stop := context.WithTimeout(target, browserDeadline)
-	b.tb.Cleanup(func() {
-		if b.tb.Failed() {
-			b.keep(ctx, "failed")
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			b.keep(tb, ctx, "failed")
 		}
 		stop()
 		cancel()
 	})
 	if width > 0 && height > 0 {
 		if err := chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), int64(height))); err != nil {
-			b.tb.Fatalf("size tab: %v", err)
+			tb.Fatalf("size tab: %v", err)
 		}
 	}
 	return ctx
@@ -83,28 +101,28 @@ func (b *Browser) Tab(width, height int) context.Context {
 // Screenshot keeps what the tab shows as an artifact and returns the file's path.
 func (b *Browser) Screenshot(tab context.Context, name string) string {
 	b.tb.Helper()
-	path := b.keep(tab, name)
+	path := b.keep(b.tb, tab, name)
 	if path == "" {
 		b.tb.Errorf("take screenshot %q: nothing was taken", name)
 	}
 	return path
 }
 
-func (b *Browser) keep(tab context.Context, name string) string {
-	b.tb.Helper()
+func (b *Browser) keep(tb testing.TB, tab context.Context, name string) string {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(tab, stopDeadline)
 	defer cancel()
 	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {
-		b.tb.Logf("take screenshot: %v", err)
+		tb.Logf("take screenshot: %v", err)
 		return ""
 	}
-	path := filepath.Join(ArtifactDir(b.tb), fileName(b.tb.Name()+"-"+name)+".png")
+	path := filepath.Join(ArtifactDir(tb), fileName(tb.Name()+"-"+name)+".png")
 	if err := os.WriteFile(path, png, 0o644); err != nil {
-		b.tb.Logf("keep screenshot: %v", err)
+		tb.Logf("keep screenshot: %v", err)
 		return ""
 	}
-	b.tb.Logf("screenshot: %s", path)
+	tb.Logf("screenshot: %s", path)
 	return path
 }
 

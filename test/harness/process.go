@@ -40,7 +40,8 @@ type process struct {
 }
 
 // startProcess starts cmd. Its standard input is a pipe that stays open until the
-// process is to end; its output is kept for messages.
+// process is to end; the end of its output is kept for messages, and all of it goes to
+// cmd.Stdout if that is set.
 func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, out: &tail{}, done: make(chan struct{})}
 	stdin, err := cmd.StdinPipe()
@@ -48,7 +49,12 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 		return nil, fmt.Errorf("open standard input: %w", err)
 	}
 	p.stdin = stdin
-	cmd.Stdout, cmd.Stderr = p.out, p.out
+	if cmd.Stdout == nil {
+		cmd.Stdout = p.out
+	} else {
+		cmd.Stdout = io.MultiWriter(cmd.Stdout, p.out)
+	}
+	cmd.Stderr = cmd.Stdout // comparable, so that one copier serves both
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}

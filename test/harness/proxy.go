@@ -23,6 +23,7 @@ type Proxy struct {
 	total  int
 	lift   chan struct{} // closed when a black hole is lifted
 	closed bool
+	tap    io.Writer
 	wg     sync.WaitGroup
 }
 
@@ -75,6 +76,10 @@ func (p *Proxy) Cut() {
 
 // Retarget passes new connections on to another address.
 func (p *Proxy) Retarget(addr string) { p.set(func() { p.target = addr }) }
+
+// Record writes everything that passes from now on, in both directions, to w as well;
+// one Write at a time. nil ends it.
+func (p *Proxy) Record(w io.Writer) { p.set(func() { p.tap = w }) }
 
 // Connections returns how many connections were ever taken.
 func (p *Proxy) Connections() int {
@@ -172,6 +177,11 @@ func (p *Proxy) copy(dst, src net.Conn) {
 			if !p.pass() {
 				return
 			}
+			p.set(func() {
+				if p.tap != nil {
+					_, _ = p.tap.Write(buf[:n]) // a test's own memory
+				}
+			})
 			if _, werr := dst.Write(buf[:n]); werr != nil {
 				reset(src)
 				return
