@@ -217,7 +217,7 @@ func TestRecordedDatagramsAreOfNoUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	ask := func(edit func(*peerMessage), key sallyport.Key) []byte {
 		m := peerMessage{Kind: kindAsk, ID: id{1}, Sent: now.UnixMilli(), From: "appliance-1", To: "appliance-0",
 			Ask: &wireAsk{Key: fold(keyNo(1)), Owner: fold(owner("x")), TTL: 60_000}}
@@ -277,7 +277,7 @@ func TestOwnListingAmongPeersIsLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	if l.Len() != 1 {
 		t.Errorf("%d peers", l.Len())
 	}

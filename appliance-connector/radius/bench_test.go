@@ -22,7 +22,7 @@ func BenchmarkHandle(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	w := &worker{Server: s, work: context.Background(), out: make([]byte, 0, 2*maxPacket)}
 	source := netip.MustParseAddrPort("127.0.0.1:4711")
 	packet := encode(b, access(b, "alice", "0123456789abcdef0123456789abcdef0123456789abcdef", secret))

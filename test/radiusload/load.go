@@ -83,7 +83,7 @@ func (p *Prepared) Run(ctx context.Context) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("reach RADIUS server: %w", err)
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		_ = c.(*net.UDPConn).SetReadBuffer(4 << 20)
 		l := &lane{Prepared: p, conn: c.(*net.UDPConn), next: from, end: min(from+share, p.packets.len())}
 		if p.Rate > 0 {

@@ -70,8 +70,17 @@ func CPU(pid int) (float64, error) {
 	return (user + system) / ticks, nil
 }
 
-// ready asks until the server answers a login.
+// ready waits for the server to answer a login, and ends it when it does not.
 func (p *Process) ready(ctx context.Context, probe Load) error {
+	err := p.await(ctx, probe)
+	if err != nil {
+		p.Stop()
+		return fmt.Errorf("%w; it said:\n%s", err, p.output)
+	}
+	return nil
+}
+
+func (p *Process) await(ctx context.Context, probe Load) error {
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
 		probe.Address, probe.Patience = p.Address, 200*time.Millisecond
 		one, err := Prepare(probe)
@@ -87,8 +96,7 @@ func (p *Process) ready(ctx context.Context, probe Load) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	p.Stop()
-	return fmt.Errorf("start %s: no answer; it said:\n%s", p.Name, p.output)
+	return fmt.Errorf("start %s: no answer", p.Name)
 }
 
 // freePort finds a UDP port of loopback that nobody has.
@@ -97,6 +105,6 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	return c.LocalAddr().(*net.UDPAddr).Port, nil
 }

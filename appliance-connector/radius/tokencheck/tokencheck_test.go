@@ -160,7 +160,7 @@ func answer(t testing.TB, a *appliance, p *wire.Packet) (wire.Code, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	request, err := p.Encode()
 	if err != nil {
 		t.Fatal(err)

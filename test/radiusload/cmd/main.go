@@ -124,7 +124,7 @@ func readLogins(file string) ([]radiusload.Login, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read logins: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var list []radiusload.Login
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
