@@ -642,8 +642,9 @@
   }
 
   // A body that is not displayed cannot flash, and cannot be given the focus by the page's own script.
-  // The standard page has no viewport: a phone would show the overlay, too, at the width of a desk.
-  function useViewport() {
+  // The standard page has no viewport, so a phone would show the overlay, too, at the width of a desk; and no language.
+  function complete() {
+    if (!root.lang) root.lang = language;
     if (document.querySelector('meta[name="viewport"]')) return;
     viewport = el('meta', { name: 'viewport', content: 'width=device-width,initial-scale=1' });
     document.head.appendChild(viewport);
@@ -662,7 +663,7 @@
   function cover() {
     if (host) return;
     veil();
-    useViewport();
+    complete();
     host = document.createElement('div');
     host.id = 'sallyport';
     host.lang = language;
@@ -1102,7 +1103,7 @@
     '--faint:#2b3743;--go:#7db8ff;--go2:#a5ceff;--on:#04213f;--bad:#ffb4ab;--badbg:#3a1714;--warn:#ffd58a;--warnbg:#33270d;--ok:#63d69a;color-scheme:dark}}',
     '*,:after,:before{box-sizing:border-box}',
     '.page{position:fixed;inset:0;z-index:2147483647;overflow:auto;display:flex;padding:1.5em 1em;color:var(--text);',
-    'background:linear-gradient(160deg,var(--bg2),var(--bg))}',
+    'background:var(--bg)}',
     '.card{margin:auto;width:100%;max-width:25em;padding:2em;background:var(--card);border:1px solid var(--faint);border-radius:1.125em;',
     'box-shadow:0 1px 2px rgba(10,25,40,.06),0 12px 40px rgba(10,25,40,.1);overflow-wrap:break-word}',
     'p,h1,form,fieldset{margin:0;padding:0;border:0;min-width:0}',

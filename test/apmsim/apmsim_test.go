@@ -70,7 +70,9 @@ func directory(t *testing.T) (string, *x509.CertPool) {
 	}()
 	t.Cleanup(func() {
 		must(t, s.Stop())
-		<-ended
+		if err := <-ended; err != nil {
+			t.Log("directory:", err)
+		}
 	})
 	for end := time.Now().Add(10 * time.Second); !s.Ready() && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond) // waiting for an event of another goroutine
