@@ -16,7 +16,6 @@ import (
 	"github.com/sideshow/apns2"
 	"github.com/sideshow/apns2/payload"
 	"github.com/sideshow/apns2/token"
-	"golang.org/x/net/http2"
 
 	"github.com/sallyport/sallyport/tokensvc/push"
 )
@@ -65,7 +64,7 @@ type SigningKey struct {
 // Sender sends through Apple. It implements push.Sender.
 type Sender struct {
 	client    *apns2.Client
-	transport *http2.Transport
+	transport *http.Transport
 	topic     string
 	now       func() time.Time
 
@@ -103,15 +102,19 @@ func New(cfg Config) (*Sender, error) {
 	return s, nil
 }
 
-func transport(cfg Config) *http2.Transport {
+func transport(cfg Config) *http.Transport {
 	tlsConfig := &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12}
 	if cfg.Certificate != nil {
 		tlsConfig.Certificates = []tls.Certificate{*cfg.Certificate}
 	}
-	return &http2.Transport{
-		TLSClientConfig: tlsConfig,
-		ReadIdleTimeout: readIdle, PingTimeout: ping, WriteByteTimeout: readIdle + ping,
-		StrictMaxConcurrentStreams: true, // a burst waits for streams instead of opening dozens of connections
+	var only http.Protocols
+	only.SetHTTP2(true)
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: tlsConfig, Protocols: &only, TLSHandshakeTimeout: attempt,
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: readIdle, PingTimeout: ping, WriteByteTimeout: readIdle + ping,
+			StrictMaxConcurrentRequests: true, // a burst waits for streams instead of opening dozens of connections
+		},
 	}
 }
 
