@@ -83,8 +83,13 @@ func TestLimiterRemembersABoundedNumberOfNames(t *testing.T) {
 
 func TestGate(t *testing.T) {
 	g := &Gate{Max: 2}
-	if !g.Enter("a") || !g.Enter("a") || g.Enter("a") || !g.Enter("b") {
-		t.Error("the gate does not count by name")
+	for i, c := range []struct {
+		name string
+		want bool
+	}{{"a", true}, {"a", true}, {"a", false}, {"b", true}} {
+		if g.Enter(c.name) != c.want {
+			t.Errorf("%d: the gate does not count by name", i)
+		}
 	}
 	g.Leave("a")
 	if !g.Enter("a") {

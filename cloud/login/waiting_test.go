@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -72,9 +73,13 @@ func BenchmarkWaiting(b *testing.B) {
 	b.ReportMetric(float64(idle.Microseconds()), "idle-µs/new")
 	b.ReportMetric(float64(p.newLogins(50).Microseconds()), "busy-µs/new")
 	cancel()
-	<-ran
+	if err := <-ran; err != nil {
+		b.Error(err)
+	}
 	_ = srv.Close()
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		b.Error(err)
+	}
 	for _, c := range p.conns {
 		_ = c.Close()
 	}
