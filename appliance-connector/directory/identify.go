@@ -36,6 +36,22 @@ func (d *Directory) Identify(ctx context.Context, typed string) (sallyport.Accou
 	return d.lookUp(ctx, dom, typed)
 }
 
+// IdentifyNow is Identify for names that it knows without asking the directory.
+func (d *Directory) IdentifyNow(typed string) (sallyport.AccountName, bool) {
+	n, err := parseName(typed)
+	if err != nil || n.suffix != "" || !n.plain() {
+		return "", false
+	}
+	own := domain{netbios: d.cfg.NetBIOSName}
+	if known := d.domain.Load(); known != nil {
+		own = *known
+	}
+	if own.netbios == "" || n.domain != "" && !strings.EqualFold(n.domain, own.netbios) {
+		return "", false
+	}
+	return sallyport.NewAccountName(own.netbios, n.user), true
+}
+
 func (d *Directory) lookUp(ctx context.Context, dom domain, typed string) (sallyport.AccountName, error) {
 	key := strings.ToLower(strings.TrimSpace(typed))
 	found, cached := d.upns.get(key)
