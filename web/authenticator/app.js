@@ -128,7 +128,8 @@ class App {
       if (account.state !== 'ready' || account.pushToken === push.token) continue;
       try {
         await this.api.setPush(account, push);
-        await this.store.save({ ...account, pushToken: push.token });
+        const kept = await this.store.account(account.deviceId); // it may have been removed meanwhile
+        if (kept) await this.store.save({ ...kept, pushToken: push.token });
       } catch {
         // Told again at the next start; until then the page finds the challenge by asking.
       }
