@@ -20,8 +20,6 @@ const (
 	minClaimKey = 16
 	maxClaimKey = 32
 	maxOwner    = 16
-	// claimTimeout keeps a gateway's packet from waiting for a Redis that is not there.
-	claimTimeout = 1500 * time.Millisecond
 )
 
 func claimKey(tenant sallyport.TenantID, key []byte) string {
@@ -34,8 +32,6 @@ func (h *Hub) claim(ctx context.Context, tenant sallyport.TenantID, claims []*tu
 	if err := checkClaims(claims); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
-	defer cancel()
 	owners := make([]string, len(claims))
 	sets := make([]*redis.StatusCmd, len(claims))
 	_, err := h.cfg.Redis.Pipelined(ctx, func(p redis.Pipeliner) error {

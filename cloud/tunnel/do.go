@@ -15,7 +15,7 @@ const (
 	// maxTimeout bounds a request whatever its context says.
 	maxTimeout = 2 * time.Minute
 	// maxAttempts bounds how many appliances and streams a request is offered to.
-	maxAttempts = 6
+	maxAttempts = 8
 )
 
 // Do gives req to an appliance of tenant and waits for its answer. req.id and req.timeout_ms are set
@@ -58,6 +58,9 @@ type errand struct {
 	except sallyport.ApplianceID
 	join   bool
 
+	// unheard holds the offers that a replica which listens did not take in time: it may only be busy,
+	// and they are withdrawn or repeatable, so it is asked again when there is nobody else.
+	unheard         []offer
 	triedStreams    map[*stream]bool
 	triedReplicas   map[offer]bool
 	triedAppliances map[sallyport.ApplianceID]bool
@@ -75,6 +78,8 @@ type ending struct {
 	resp *tunnelpb.Response
 	// bind says that the directory may have been asked.
 	bind bool
+	// unheard says that a holder which listens did not take the offer in time.
+	unheard bool
 }
 
 func (h *Hub) do(ctx context.Context, e *errand) (*tunnelpb.Response, error) {
@@ -90,7 +95,10 @@ func (h *Hub) do(ctx context.Context, e *errand) (*tunnelpb.Response, error) {
 			return nil, unavailable(err)
 		}
 		if !found {
-			break
+			if !e.again() {
+				break
+			}
+			continue
 		}
 		resp, err, final := e.settle(end)
 		if final {
@@ -102,6 +110,16 @@ func (h *Hub) do(ctx context.Context, e *errand) (*tunnelpb.Response, error) {
 		return nil, last
 	}
 	return nil, unavailable(nil)
+}
+
+// again forgets that unheard offers were made. False: there were none.
+func (e *errand) again() bool {
+	for _, o := range e.unheard {
+		delete(e.triedReplicas, o)
+	}
+	some := len(e.unheard) > 0
+	e.unheard = nil
+	return some
 }
 
 // settle says what an attempt's ending means: final, or on to the next.
@@ -215,7 +233,7 @@ func askStream(ctx context.Context, s *stream, req *tunnelpb.Request, onBind fun
 	resp, bind, err := s.ask(ctx, req, onBind)
 	switch {
 	case err == nil:
-		return ending{tunnelpb.Ending_ENDING_ANSWERED, resp, bind}
+		return ending{kind: tunnelpb.Ending_ENDING_ANSWERED, resp: resp, bind: bind}
 	case errors.Is(err, errNotSent), errors.Is(err, errBroken) && !bind:
 		return ending{kind: tunnelpb.Ending_ENDING_NOT_DONE}
 	case errors.Is(err, errBroken):

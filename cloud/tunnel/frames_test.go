@@ -130,7 +130,7 @@ func FuzzApplianceFrame(f *testing.F) {
 			if asked.answer == nil {
 				t.Fatal("the answer was not taken")
 			}
-			_, _, _ = (&errand{}).settle(ending{tunnelpb.Ending_ENDING_ANSWERED, asked.answer, false})
+			_, _, _ = (&errand{}).settle(ending{kind: tunnelpb.Ending_ENDING_ANSWERED, resp: asked.answer})
 		}
 		for _, sent := range out.frames {
 			if proto.Size(sent) > MaxFrame {

@@ -164,7 +164,11 @@ func (h *Hub) askRemote(ctx context.Context, e *errand, o offer) ending {
 			return end
 		}
 	}
-	return r.wait(ctx)
+	end := r.wait(ctx)
+	if end.unheard {
+		e.unheard = append(e.unheard, o)
+	}
+	return end
 }
 
 // neverSent reports whether a command cannot have reached Redis.
@@ -199,6 +203,7 @@ func (r *remote) wait(ctx context.Context) ending {
 				continue
 			}
 			if end, over := r.unheard(ctx); over {
+				end.unheard = true
 				return end
 			}
 		case <-r.w.lost:
@@ -231,7 +236,7 @@ func (r *remote) outcome(o *tunnelpb.Outcome) ending {
 		if o.GetResponse() == nil {
 			return ending{kind: tunnelpb.Ending_ENDING_UNCERTAIN, bind: true}
 		}
-		return ending{kind, o.GetResponse(), r.bind}
+		return ending{kind: kind, resp: o.GetResponse(), bind: r.bind}
 	case tunnelpb.Ending_ENDING_NOT_DONE:
 		r.h.presence.forget(r.tenant)
 		return ending{kind: kind}

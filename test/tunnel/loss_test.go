@@ -213,6 +213,25 @@ func TestReplicaThatIsDeadOrPausedIsPassedOver(t *testing.T) {
 	}
 }
 
+func TestReplicaThatOnlyPausesIsAskedAgainWhenItIsTheOnlyOne(t *testing.T) {
+	w := newWorld(t)
+	w.timing.Lease = 20 * time.Second // a paused replica renews nothing
+	asked, busy := w.replica("asked"), w.replicaProcess("busy")
+	one := w.appliance("one", []string{busy.addr})
+	present(t, asked, 2)
+	busy.signal(t, syscall.SIGSTOP)
+	done := ask(t, asked, credentials())
+	eventually(t, "the offer was withdrawn once", func() bool {
+		keys, err := asked.rdb.Keys(context.Background(), "sp:{"+string(tenant)+"}:handover:*").Result()
+		return err == nil && len(keys) >= 2
+	})
+	busy.signal(t, syscall.SIGCONT)
+	wantCode(t, await(t, "the request ends", done), "")
+	if n := one.handler.handled.Load(); n != 1 {
+		t.Fatalf("handled %d times", n)
+	}
+}
+
 func TestDeadlineReachesTheApplianceAndEndsTheRequest(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.replica("a"), w.replica("b")

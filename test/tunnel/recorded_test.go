@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -265,9 +266,9 @@ func TestRecordedCloudsAreServed(t *testing.T) {
 			srv := grpc.NewServer(grpc.Creds(gcredentials.NewTLS(pki.ServerTLS(cert, w.ca.Pool()))))
 			replay := &replayCloud{frames: recording(t, c.name, c.frames...), got: make(chan *tunnelpb.ApplianceFrame, 1000)}
 			tunnelpb.RegisterTunnelServer(srv, replay)
-			served := make(chan error, 1)
-			go func() { served <- srv.Serve(lis) }()
-			t.Cleanup(func() { srv.Stop(); _ = <-served })
+			var served sync.WaitGroup
+			served.Go(func() { _ = srv.Serve(lis) })
+			t.Cleanup(func() { srv.Stop(); served.Wait() })
 			one := w.appliance("one", []string{lis.Addr().String()})
 			answers, progress := map[uint64]*tunnelpb.Response{}, false
 			for answers[1] == nil {
