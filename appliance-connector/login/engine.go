@@ -57,9 +57,9 @@ type Challenges interface {
 	Cancel(ctx context.Context, id sallyport.ChallengeID) error
 }
 
-// Codes checks a passcode of an account; a code is taken once. why is for the log.
+// Codes checks a passcode of an account; a code is taken once, by one request. why is for the log.
 type Codes interface {
-	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret) (ok bool, why string, err error)
+	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string) (ok bool, why string, err error)
 }
 
 // Tokens makes gateway tokens.
@@ -240,7 +240,7 @@ func (e *Engine) Code(ctx context.Context, s State, code sallyport.Secret) (Stat
 	if s.Kind != sallyport.PromptCode {
 		return s, errStep
 	}
-	ok, why, err := e.Codes.CheckCode(ctx, s.Account, code)
+	ok, why, err := e.Codes.CheckCode(ctx, s.Account, code, e.requestID(s))
 	if err != nil {
 		return s, e.fail(ctx, s, sallyport.CodeUnavailable, "The code could not be checked. Please try again.", fmt.Errorf("check code: %w", err))
 	}
@@ -318,6 +318,11 @@ func (e *Engine) draw(parts ...string) []byte {
 
 func (e *Engine) challengeID(s State) sallyport.ChallengeID {
 	return sallyport.ChallengeID(hex.EncodeToString(e.draw("challenge", string(s.Login), strconv.Itoa(s.Pushes))[:16]))
+}
+
+// requestID names one try of a code: repeated, it is the same.
+func (e *Engine) requestID(s State) string {
+	return hex.EncodeToString(e.draw("code", string(s.Login), strconv.FormatUint(uint64(s.Version), 10))[:16])
 }
 
 // number is what has to be typed on the phone: 10 to 99.

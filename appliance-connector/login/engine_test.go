@@ -357,9 +357,14 @@ func TestTokenCodeInsteadOfPush(t *testing.T) {
 	s1, err := w.engine.Code(t.Context(), s, code)
 	check(t, err)
 	w.want(s1, sallyport.PromptDone, "")
-	s2, err := w.engine.Code(t.Context(), s, code)
+	again, err := w.engine.Code(t.Context(), s, code)
 	check(t, err)
-	w.want(s2, sallyport.PromptCode, sallyport.ReasonWrongCode) // used
+	w.want(again, sallyport.PromptDone, "") // the same step, repeated on another appliance
+	other, err := w.engine.UseCode(t.Context(), w.begin("l2"))
+	check(t, err)
+	other, err = w.engine.Code(t.Context(), other, code)
+	check(t, err)
+	w.want(other, sallyport.PromptCode, sallyport.ReasonWrongCode) // used
 }
 
 func TestThreeWrongCodesEndTheLoginAndFiveBlockTheUser(t *testing.T) {

@@ -28,7 +28,7 @@ const kind = "passcode"
 // Store is what the checker keeps.
 type Store interface {
 	Devices(ctx context.Context, account sallyport.AccountName) ([]sallyport.Device, error)
-	UseStep(ctx context.Context, device sallyport.DeviceID, step int64) (first bool, err error)
+	UseStep(ctx context.Context, device sallyport.DeviceID, step int64, owner string) (first bool, err error)
 	Failure(ctx context.Context, account sallyport.AccountName, kind string, now time.Time, window time.Duration) (int, error)
 	Failures(ctx context.Context, account sallyport.AccountName, kind string, now time.Time, window time.Duration) (int, error)
 	ResetFailures(ctx context.Context, account sallyport.AccountName, kind string) error
@@ -41,8 +41,9 @@ type Checker struct {
 	Log   *slog.Logger
 }
 
-// CheckCode takes a passcode of an account. why is for the log, and empty when ok.
-func (c *Checker) CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret) (ok bool, why string, err error) {
+// CheckCode takes a passcode of an account. request names the login or the RADIUS request that it came
+// with: the same one repeated, on any appliance, has the same answer. why is for the log, and empty when ok.
+func (c *Checker) CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string) (ok bool, why string, err error) {
 	now := c.Now()
 	wrong, err := c.Store.Failures(ctx, account, kind, now, Window)
 	if err != nil {
@@ -58,7 +59,7 @@ func (c *Checker) CheckCode(ctx context.Context, account sallyport.AccountName, 
 	if wrong > MaxWrong {
 		return false, "blocked: too many passcodes at once", nil
 	}
-	if ok, why, err = c.match(ctx, account, string(code), now); !ok || err != nil {
+	if ok, why, err = c.match(ctx, account, string(code), request, now); !ok || err != nil {
 		return false, why, err
 	}
 	if err := c.Store.ResetFailures(ctx, account, kind); err != nil {
@@ -68,7 +69,7 @@ func (c *Checker) CheckCode(ctx context.Context, account sallyport.AccountName, 
 	return true, "", nil
 }
 
-func (c *Checker) match(ctx context.Context, account sallyport.AccountName, code string, now time.Time) (bool, string, error) {
+func (c *Checker) match(ctx context.Context, account sallyport.AccountName, code, request string, now time.Time) (bool, string, error) {
 	devices, err := c.Store.Devices(ctx, account)
 	if err != nil {
 		return false, "", fmt.Errorf("read devices: %w", err)
@@ -81,7 +82,7 @@ func (c *Checker) match(ctx context.Context, account sallyport.AccountName, code
 		if !found {
 			continue
 		}
-		first, err := c.Store.UseStep(ctx, d.ID, step)
+		first, err := c.Store.UseStep(ctx, d.ID, step, request)
 		if err != nil {
 			return false, "", fmt.Errorf("use passcode: %w", err)
 		}

@@ -29,19 +29,26 @@ func (s *Store) Claim(ctx context.Context, key []byte, expires, now time.Time) (
 }
 
 // UseStep uses a step of a device's token code (RFC 6238: time divided by 30 s): first is true only
-// when step is greater than every step used before for this device, for exactly one caller. After
-// an error the caller must refuse the code.
-func (s *Store) UseStep(ctx context.Context, device sallyport.DeviceID, step int64) (first bool, err error) {
+// when step is greater than every step used before for this device, for exactly one caller. The owner
+// (at most 64 octets; a login, a RADIUS request) that used the newest step is told first again when it
+// repeats itself, on any appliance; an empty owner is not. After an error the caller must refuse the code.
+func (s *Store) UseStep(ctx context.Context, device sallyport.DeviceID, step int64, owner string) (first bool, err error) {
 	if err := checkID("device", string(device)); err != nil {
 		return false, err
 	}
 	if step < 0 {
 		return false, invalidf("The step of a token code cannot be negative.")
 	}
+	if owner != "" {
+		if err := checkID("owner", owner); err != nil {
+			return false, err
+		}
+	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
 	n, err := s.engine.exec(ctx,
-		`UPDATE devices SET last_step = $2 WHERE id = $1 AND last_step < $2`, string(device), step)
+		`UPDATE devices SET last_step = $2, last_owner = $3
+		WHERE id = $1 AND (last_step < $2 OR last_step = $2 AND last_owner = $3 AND last_owner <> '')`, string(device), step, owner)
 	if n == 1 || err != nil {
 		return n == 1, s.engine.failure("use step", err)
 	}

@@ -60,7 +60,7 @@ func (n names) Identify(_ context.Context, typed string) (sallyport.AccountName,
 // noCodes is a user base without devices.
 type noCodes struct{}
 
-func (noCodes) CheckCode(context.Context, sallyport.AccountName, sallyport.Secret) (bool, string, error) {
+func (noCodes) CheckCode(context.Context, sallyport.AccountName, sallyport.Secret, string) (bool, string, error) {
 	return false, "no device", nil
 }
 

@@ -7,6 +7,7 @@ package tokencheck
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -38,7 +39,7 @@ type SyntacticDirectory interface {
 
 // TokenCodes checks the six digits that a device shows. It uses a code up when it is right.
 type TokenCodes interface {
-	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret) (ok bool, reason string, err error)
+	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string) (ok bool, reason string, err error)
 }
 
 // Options are what a Verifier works with. Zero values have the defaults named.
@@ -117,7 +118,7 @@ func (v *Verifier) verify(ctx context.Context, q *radius.Query) radius.Verdict {
 		return unidentified(err)
 	}
 	if !token {
-		return v.code(ctx, account, q.Passcode)
+		return v.code(ctx, q, account)
 	}
 	claim, err := v.opts.Keys().Check(q.Passcode, q.Integration.ID, account, v.opts.Now())
 	if err != nil {
@@ -151,8 +152,9 @@ func owner(q *radius.Query) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-func (v *Verifier) code(ctx context.Context, account sallyport.AccountName, code sallyport.Secret) radius.Verdict {
-	ok, reason, err := v.opts.Codes.CheckCode(ctx, account, code)
+func (v *Verifier) code(ctx context.Context, q *radius.Query, account sallyport.AccountName) radius.Verdict {
+	request := owner(q)
+	ok, reason, err := v.opts.Codes.CheckCode(ctx, account, q.Passcode, hex.EncodeToString(request[:]))
 	switch {
 	case err != nil:
 		return refuse(fmt.Sprintf("could not check the token code: %v", err), "look at the appliance's store")

@@ -61,7 +61,7 @@ func (d *directory) Identify(_ context.Context, typed string) (sallyport.Account
 // codes takes 123456 from alice, once.
 type codes struct{ used atomic.Bool }
 
-func (c *codes) CheckCode(_ context.Context, account sallyport.AccountName, code sallyport.Secret) (bool, string, error) {
+func (c *codes) CheckCode(_ context.Context, account sallyport.AccountName, code sallyport.Secret, _ string) (bool, string, error) {
 	switch {
 	case account == `hospital\broken`:
 		return false, "", errors.New("store is locked")

@@ -43,7 +43,7 @@ func revisions(t *testing.T, e Engine) {
 		{"put device", func() error { return s.PutDevice(ctx, d) }, true},
 		{"set setting", func() error { return s.SetSetting(ctx, "a", "b") }, true},
 		{"claim", func() error { _, err := s.Claim(ctx, []byte("k"), start, start); return err }, false},
-		{"use step", func() error { _, err := s.UseStep(ctx, d.ID, 1); return err }, false},
+		{"use step", func() error { _, err := s.UseStep(ctx, d.ID, 1, ""); return err }, false},
 		{"count failure", func() error { _, err := s.Failure(ctx, alice, "code", start, time.Hour); return err }, false},
 		{"read", func() error { _, err := s.Integrations(ctx); return err }, false},
 		{"delete device", func() error { return s.DeleteDevice(ctx, d.ID) }, true},

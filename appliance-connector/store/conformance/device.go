@@ -161,7 +161,7 @@ func hostileText(t *testing.T, e Engine) {
 		wantCode(t, s.SetSetting(ctx, text, "x"), sallyport.CodeInvalid)
 		_, err = s.Failure(ctx, alice, text, start, time.Minute)
 		wantCode(t, err, sallyport.CodeInvalid)
-		_, err = s.UseStep(ctx, sallyport.DeviceID(text), 1)
+		_, err = s.UseStep(ctx, sallyport.DeviceID(text), 1, "")
 		wantCode(t, err, sallyport.CodeInvalid)
 		_, err = s.TakeInvite(ctx, store.InviteID(text), start)
 		wantCode(t, err, sallyport.CodeInvalid)

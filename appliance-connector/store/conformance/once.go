@@ -90,7 +90,7 @@ func stepAtOnce(t *testing.T, e Engine) {
 	d := NewDevice("phone", alice)
 	must(t, s.PutDevice(t.Context(), d))
 	n := atOnce(t, address, func(ctx context.Context, s *store.Store) (bool, error) {
-		return s.UseStep(ctx, d.ID, 58_000_000)
+		return s.UseStep(ctx, d.ID, 58_000_000, sallyport.NewID())
 	})
 	if n != 1 {
 		t.Fatalf("%d of 1,000 were told to be the first", n)
@@ -104,7 +104,7 @@ func stepForward(t *testing.T, e Engine) {
 	must(t, s.PutDevice(ctx, other))
 	use := func(id sallyport.DeviceID, step int64, want bool) {
 		t.Helper()
-		if first, err := s.UseStep(ctx, id, step); err != nil || first != want {
+		if first, err := s.UseStep(ctx, id, step, ""); err != nil || first != want {
 			t.Errorf("step %d: %v, %v; want %v", step, first, err, want)
 		}
 	}
@@ -117,9 +117,19 @@ func stepForward(t *testing.T, e Engine) {
 	must(t, s.PutDevice(ctx, d))
 	use(d.ID, 7, false)
 	use(d.ID, 8, true)
-	_, err := s.UseStep(ctx, "nobody", 9)
+	owned := func(owner string, want bool) {
+		t.Helper()
+		if first, err := s.UseStep(ctx, d.ID, 20, owner); err != nil || first != want {
+			t.Errorf("owner %q: %v, %v; want %v", owner, first, err, want)
+		}
+	}
+	owned("request-1", true)
+	owned("request-1", true) // repeated
+	owned("request-2", false)
+	owned("", false)
+	_, err := s.UseStep(ctx, "nobody", 9, "")
 	wantCode(t, err, sallyport.CodeNotFound)
-	_, err = s.UseStep(ctx, d.ID, -1)
+	_, err = s.UseStep(ctx, d.ID, -1, "")
 	wantCode(t, err, sallyport.CodeInvalid)
 }
 

@@ -52,7 +52,8 @@ CREATE TABLE devices (
     sealed_seed        BYTEA NOT NULL,
     sealed_details_key BYTEA NOT NULL,
     enrolled           BIGINT NOT NULL,
-    last_step          BIGINT NOT NULL DEFAULT -1
+    last_step          BIGINT NOT NULL DEFAULT -1,
+    last_owner         TEXT NOT NULL DEFAULT ''
 );
 
 CREATE INDEX devices_by_account ON devices (account, enrolled);
