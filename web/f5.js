@@ -265,7 +265,10 @@
 
   // --- The cloud ---
 
-  function failure(code, supportCode) { return { code: code, supportCode: supportCode }; }
+  // Once ended, asking again will not help.
+  function failure(code, supportCode, ended) { return { code: code, supportCode: supportCode, ended: ended }; }
+
+  function failureOf(body) { return failure(body.code || 'internal', body.supportCode, body.ended); }
 
   function asFailure(e) { return e && e.code && typeof e.code === 'string' ? e : failure('internal'); }
 
@@ -282,7 +285,7 @@
     if (response.status === 204) return null;
     return response.json().then(function (body) {
       if (response.ok) return body;
-      throw failure(body.code || 'internal', body.supportCode);
+      throw failureOf(body);
     }, function () {
       // Not our cloud speaking, but something on the way, or an answer cut short.
       throw failure('network');
@@ -297,10 +300,10 @@
       .then(function (v) { clearTimeout(timer); return v; }, function (e) { clearTimeout(timer); throw e; });
   }
 
-  // For requests that may be repeated octet for octet: twice more when the answer got lost.
+  // For requests that may be repeated octet for octet, when the answer got lost or nobody was there to give one.
   function insist(path, body, session, tries) {
     return call(path, body, session, 20000).then(null, function (e) {
-      if (tries < 1 || e.code !== 'network') throw e;
+      if (tries < 1 || e.ended || (e.code !== 'network' && e.code !== 'unavailable')) throw e;
       return wait(700 * (3 - tries)).then(function () { return insist(path, body, session, tries - 1); });
     });
   }
@@ -355,7 +358,7 @@
       return insist('/' + encodeURIComponent(a.login.id) + '/credentials', body, '', 2);
     }).then(null, function (e) {
       // The login id was too old or taken; nobody has been asked about the password under it by us.
-      if (mayRestart && (e.code === 'expired' || e.code === 'conflict')) return sendCredentials(a, false);
+      if (mayRestart && !e.ended && (e.code === 'expired' || e.code === 'conflict')) return sendCredentials(a, false);
       throw e;
     });
   }
@@ -458,6 +461,7 @@
       if (m && m[1] === 'event') name = m[2];
       if (m && m[1] === 'data') data += m[2];
     });
+    if (name === 'error') throw failureOf(JSON.parse(data));
     return name === 'view' && data ? JSON.parse(data) : null;
   }
 
@@ -484,8 +488,9 @@
   function retry(a, e, how) {
     if (a.over) return;
     e = asFailure(e);
-    if (e.code === 'internal') e = failure('network'); // an aborted or broken stream has no code of ours
+    if (e.code === 'internal' && !e.ended) e = failure('network'); // an aborted or broken stream has no code of ours
     a.lost = a.lost || Date.now();
+    if (e.ended) return fail(a, e);
     if (e.code === 'denied' || e.code === 'not_found' || e.code === 'expired') return fail(a, failure('expired'));
     if (e.code === 'untrusted' || Date.now() - a.lost > 20000) return fail(a, e);
     if (a.fails > 1) {
@@ -919,7 +924,7 @@
       tell(a, message, true).then(null, function (e) {
         e = asFailure(e);
         if (a.over) return;
-        if (e.code === 'untrusted' || e.code === 'expired') return fail(a, e);
+        if (e.ended || e.code === 'untrusted' || e.code === 'expired') return fail(a, e);
         alarm(say(knows(e.code) ? e.code : 'internal'), e.supportCode);
       }).then(function () { if (!a.over) busy(id, false); });
     };

@@ -356,3 +356,56 @@ func TestLoginThatTheCloudForgot(t *testing.T) {
 		t.Errorf("alert %q", text)
 	}
 }
+
+func TestLoginThatEndedWithoutALastView(t *testing.T) {
+	body := `{"code": "unavailable", "message": "no", "supportCode": "WXYZ-9876", "ended": true}`
+	for name, end := range map[string]func(w http.ResponseWriter, r *http.Request){
+		"by the stream": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = w.Write([]byte("event: error\ndata: " + body + "\n\n"))
+		},
+		"by an answer": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte(body))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, _, p := onPage(t, "/")
+			c.intercept(func(kind string, w http.ResponseWriter, r *http.Request) bool {
+				if kind == "events" {
+					end(w, r)
+				}
+				return kind == "events"
+			})
+			p.signIn("alice", password)
+			c.next().push()
+			p.untilScreen("error")
+			if text := p.text(`$('alert').textContent`); !strings.Contains(text, "does not answer") || !strings.Contains(text, "WXYZ-9876") {
+				t.Errorf("alert %q", text)
+			}
+			if n := c.requests("events"); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+		})
+	}
+}
+
+func TestCredentialsAreSentAgainWhileNoApplianceIsThere(t *testing.T) {
+	c, _, p := onPage(t, "/")
+	p.untilScreen("signin")
+	away := 2
+	c.intercept(func(kind string, w http.ResponseWriter, _ *http.Request) bool {
+		if kind != "credentials" || away == 0 {
+			return false
+		}
+		away--
+		refuse(w, 503, sallyport.CodeUnavailable)
+		return true
+	})
+	p.signIn("alice", password)
+	c.next().push()
+	p.untilScreen("push")
+	if n := c.requests("begin"); n != 1 {
+		t.Errorf("begun %d times: the same request is to be sent again", n)
+	}
+}
