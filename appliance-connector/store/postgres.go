@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,9 +17,11 @@ import (
 
 const (
 	postgresConns = 16
-	// postgresConnect bounds the attempt on one host of the list, so that a dead first host, even
+	// postgresConnect bounds the attempt on one host of several, so that a dead first host, even
 	// when it is tried with and without TLS, leaves time for the second within the default deadline.
 	postgresConnect = 600 * time.Millisecond
+	// postgresConnectOnly bounds it where there is one host: it may be busy.
+	postgresConnectOnly = 5 * time.Second
 )
 
 // openPostgres prepares a pool for address, a URL or key-value text as libpq takes it. With several
@@ -46,7 +49,10 @@ func openPostgres(address string) (*engine, error) {
 
 func tunePostgres(config *pgx.ConnConfig, address string) {
 	if !strings.Contains(address, "connect_timeout=") {
-		config.ConnectTimeout = postgresConnect
+		config.ConnectTimeout = postgresConnectOnly
+		if slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.Host != config.Host || f.Port != config.Port }) {
+			config.ConnectTimeout = postgresConnect
+		}
 	}
 	if !strings.Contains(address, "target_session_attrs=") {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite

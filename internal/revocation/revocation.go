@@ -5,6 +5,7 @@ package revocation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -58,10 +59,37 @@ func (l List) Watch(ctx context.Context, live func() []pki.Identity, cut func(pk
 		case <-sub.Channel():
 		case <-tick.C:
 		}
-		for _, id := range live() {
-			if yes, err := l.Revoked(ctx, id); err == nil && yes {
-				cut(id)
+		revoked, err := l.among(ctx, live())
+		if err != nil {
+			continue // looked at again at the next tick
+		}
+		for _, id := range revoked {
+			cut(id)
+		}
+	}
+}
+
+// batch is how many questions are put to Redis at a time.
+const batch = 512
+
+// among returns those of ids that were cut off.
+func (l List) among(ctx context.Context, ids []pki.Identity) (out []pki.Identity, err error) {
+	for part := range slices.Chunk(ids, batch) {
+		answers := make([]*redis.BoolCmd, len(part))
+		_, err := l.Redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, id := range part {
+				answers[i] = p.SIsMember(ctx, key(id.Tenant), string(id.Appliance))
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read revocation list: %w", err)
+		}
+		for i, a := range answers {
+			if a.Val() {
+				out = append(out, part[i])
 			}
 		}
 	}
+	return out, nil
 }
