@@ -24,6 +24,9 @@ import (
 // would not be told meanwhile.
 const attempt = 3 * time.Second
 
+// googleHost is where the library sends when it is not told otherwise; here for Warm.
+const googleHost = "https://fcm.googleapis.com"
+
 // Config is how to reach Google.
 type Config struct {
 	// ServiceAccount is the JSON file of the service account.
@@ -43,6 +46,7 @@ type Sender struct {
 	client    *messaging.Client
 	tokens    *tokens
 	transport *http.Transport
+	host      string
 	now       func() time.Time
 }
 
@@ -62,7 +66,9 @@ func New(ctx context.Context, cfg Config) (*Sender, error) {
 	}
 	client := &http.Client{Transport: push.Observer{Base: &oauth2.Transport{Source: tokens, Base: transport}}}
 	opts := []option.ClientOption{option.WithHTTPClient(client)}
+	host := googleHost
 	if cfg.Endpoint != "" {
+		host = cfg.Endpoint
 		opts = append(opts, option.WithEndpoint(cfg.Endpoint+"/v1"))
 	}
 	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: project}, opts...)
@@ -73,15 +79,26 @@ func New(ctx context.Context, cfg Config) (*Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure FCM: %w", err)
 	}
-	return &Sender{client: m, tokens: tokens, transport: transport, now: cfg.Now}, nil
+	return &Sender{client: m, tokens: tokens, transport: transport, host: host, now: cfg.Now}, nil
 }
 
-// Warm fetches the access token, so that the first push does not wait for it.
-func (s *Sender) Warm(context.Context) error {
+// Warm fetches the access token and opens the connection, so that the first push waits for neither.
+// Google answers the request with an error of its own, which is all that is wanted.
+func (s *Sender) Warm(ctx context.Context) error {
 	if _, err := s.tokens.Token(); err != nil {
 		return fmt.Errorf("get FCM access token: %w", err)
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.host+"/", nil)
+	if err != nil {
+		return fmt.Errorf("warm FCM connection: %w", err)
+	}
+	resp, err := s.transport.RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("warm FCM connection: %w", err)
+	}
+	return resp.Body.Close()
 }
 
 // Close ends idle connections.
