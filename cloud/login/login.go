@@ -67,6 +67,9 @@ func (l Limits) withDefaults() Limits {
 		if r.PerSecond == 0 {
 			*r = edge.Rate{PerSecond: perSecond, Burst: burst}
 		}
+		if r.Burst == 0 { // chosen as a rate alone: as many at once as the default has for its rate
+			r.Burst = max(1, int(r.PerSecond*float64(burst)/perSecond))
+		}
 	}
 	or(&l.PerAddress, 50, 300)
 	or(&l.PerEnterprise, 500, 2000)
