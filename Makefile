@@ -22,8 +22,9 @@ test: install lint ## everything, with real parts; as root it installs what it n
 test-unit: ## the quick part: packages whose tests start no other program
 	@packages=$$(test/unit.sh) && go test -race $$packages
 
-bench: ## the benchmarks, as go test prints them
-	go test -run '^$$' -bench . -benchmem -p 1 -timeout 30m ./...
+bench: ## the benchmarks beside their peers, as a table in docs/performance.md (10 minutes)
+	go build -o bin/bench ./test/bench
+	bin/bench -out docs/performance.md
 
 generate: ## the Go that is made from other files
 	go generate ./...
