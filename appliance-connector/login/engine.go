@@ -31,6 +31,8 @@ const (
 	// lateAnswer is how long after the end of a challenge an answer that came in time still counts:
 	// nobody may have been watching.
 	lateAnswer = 30 * time.Second
+	// endGrace is what the token service has, beyond the time of a challenge, to say how it ended.
+	endGrace = 1500 * time.Millisecond
 
 	maxPushes = 3
 	maxCodes  = 3
@@ -138,7 +140,11 @@ func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
 	e.log(ctx, s, "credentials arrived", "step", 4, "integration", a.Integration.ID)
 	state, account, err := e.Directory.Verify(ctx, a.UserName, a.Password, a.BindStarted)
 	if err != nil {
-		return State{}, e.fail(ctx, s, sallyport.CodeUnavailable,
+		code := sallyport.CodeUnavailable
+		if sallyport.ErrorCode(err) == sallyport.CodeUncertain {
+			code = sallyport.CodeUncertain // the password may have been counted
+		}
+		return State{}, e.fail(ctx, s, code,
 			"The directory does not answer. Please try again in a minute.", fmt.Errorf("ask directory: %w", err))
 	}
 	if state != sallyport.AccountOK {
@@ -164,23 +170,25 @@ func (e *Engine) secondFactor(ctx context.Context, s State) (State, error) {
 
 // Wait returns the state after the next thing that happens outside, or the same state when ctx ends
 // before. It can be repeated, here or on another appliance.
+//
+// The state may come from an appliance whose clock is up to gatewaytoken.Skew away. So it is the token
+// service that says when the time to answer is over; our clock only ends what is over by any clock.
 func (e *Engine) Wait(ctx context.Context, s State) (State, error) {
 	if s.Kind != sallyport.PromptPush {
 		return s, nil
 	}
 	next, changed := s, false
 	left := time.UnixMilli(s.Until).Sub(e.Now())
-	if left < -lateAnswer {
+	if left < -lateAnswer-gatewaytoken.Skew {
 		return e.deny(ctx, s, sallyport.ReasonTimeout), nil
 	}
-	if left <= 0 {
-		// The answer may have come in while nobody watched: look once more, briefly.
-		left = 500 * time.Millisecond
-	}
-	wctx, cancel := context.WithTimeout(ctx, left)
+	wctx, cancel := context.WithTimeout(ctx, min(max(left, 0), PushLife)+endGrace)
 	defer cancel()
 	var failed error
 	err := e.Challenges.Watch(wctx, s.Challenge, func(ev ChallengeEvent) bool {
+		if ev.Ended == sallyport.ReasonCancelled {
+			return true // by us, for a step of the person: that step says how the login goes on
+		}
 		next, failed = e.happened(ctx, s, ev)
 		changed = next.Version != s.Version
 		return failed == nil && !changed
@@ -192,11 +200,12 @@ func (e *Engine) Wait(ctx context.Context, s State) (State, error) {
 		return next, nil
 	case ctx.Err() != nil:
 		return s, nil // the caller's patience ended, not the challenge
-	case e.Now().UnixMilli() >= s.Until:
+	case left < -gatewaytoken.Skew:
 		return e.deny(ctx, s, sallyport.ReasonTimeout), nil
-	case err != nil:
+	case err != nil && wctx.Err() == nil:
 		return s, e.fail(ctx, s, sallyport.CodeUnavailable, "The push service does not answer. Please try again.", fmt.Errorf("watch challenge: %w", err))
 	}
+	<-wctx.Done() // ended without a word for us: there is nothing to hear any more
 	return s, nil
 }
 
@@ -296,6 +305,7 @@ func (e *Engine) Prompt(s State) sallyport.Prompt {
 	}
 	switch s.Kind {
 	case sallyport.PromptPush:
+		p.Remaining = min(p.Remaining, PushLife.Milliseconds()) // asked by another clock, maybe
 		p.Number, p.Device, p.Delivery = e.number(s.Challenge), s.DeviceName, string(s.Delivery)
 		p.Methods = []sallyport.Method{sallyport.MethodPush, sallyport.MethodCode}
 	case sallyport.PromptCode:

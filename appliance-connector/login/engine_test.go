@@ -299,10 +299,50 @@ func TestNobodyAnswers(t *testing.T) {
 	if same.Version != s.Version {
 		t.Error("the end of a wait is not the end of the challenge")
 	}
-	w.now = w.now.Add(login.PushLife + time.Second)
+	w.want(w.happens(s, login.ChallengeEvent{Ended: sallyport.ReasonTimeout}), sallyport.PromptDenied, sallyport.ReasonTimeout)
+	// Nobody says so, but it is over by any clock.
+	w.now = w.now.Add(login.PushLife + gatewaytoken.Skew + time.Second)
 	late, err := w.engine.Wait(t.Context(), s)
 	check(t, err)
 	w.want(late, sallyport.PromptDenied, sallyport.ReasonTimeout)
+}
+
+func TestAnApplianceWhoseClockIsAMinuteOffGoesOnWithAPush(t *testing.T) {
+	for name, off := range map[string]time.Duration{"ahead": gatewaytoken.Skew, "behind": -gatewaytoken.Skew} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.enrol("alice")
+			s := w.begin("l1")
+			w.now = w.now.Add(5*time.Second + off)
+			same, err := w.engine.Wait(shortly(t), s)
+			check(t, err)
+			w.want(same, sallyport.PromptPush, "")
+			if left := w.engine.Prompt(same).Remaining; left > login.PushLife.Milliseconds() {
+				t.Errorf("%d ms left", left)
+			}
+			w.want(w.answer(s, sallyport.DecisionApprove, ""), sallyport.PromptDone, "")
+		})
+	}
+}
+
+func shortly(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestAPushThatTheAppliancesCancelIsForThePersonsStepToEnd(t *testing.T) {
+	w := newWorld(t)
+	w.enrol("alice")
+	s := w.begin("l1")
+	w.events <- login.ChallengeEvent{Ended: sallyport.ReasonCancelled}
+	same, err := w.engine.Wait(shortly(t), s)
+	check(t, err)
+	w.want(same, sallyport.PromptPush, "")
+	if same.Version != s.Version {
+		t.Error("the waiting moved the login on, against the person's own step")
+	}
 }
 
 func TestApprovalInTimeCountsThoughNobodyWatched(t *testing.T) {
@@ -311,14 +351,14 @@ func TestApprovalInTimeCountsThoughNobodyWatched(t *testing.T) {
 	s := w.begin("l1")
 	w.now = w.now.Add(login.PushLife + 5*time.Second)
 	w.want(w.answer(s, sallyport.DecisionApprove, ""), sallyport.PromptDone, "")
-	w.now = w.now.Add(time.Minute)
+	w.now = w.now.Add(login.PushLife + gatewaytoken.Skew)
 	late, err := w.engine.Wait(t.Context(), s)
 	check(t, err)
 	w.want(late, sallyport.PromptDenied, sallyport.ReasonTimeout)
 }
 
 func TestEndsThatTheTokenServiceTells(t *testing.T) {
-	for _, why := range []sallyport.Reason{sallyport.ReasonSuperseded, sallyport.ReasonTimeout, sallyport.ReasonCancelled} {
+	for _, why := range []sallyport.Reason{sallyport.ReasonSuperseded, sallyport.ReasonTimeout} {
 		w := newWorld(t)
 		w.enrol("alice")
 		w.want(w.happens(w.begin("l1"), login.ChallengeEvent{Ended: why}), sallyport.PromptDenied, why)

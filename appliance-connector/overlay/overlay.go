@@ -112,21 +112,46 @@ func (d *Door) begin(ctx context.Context, id sallyport.LoginID, step *tunnelpb.L
 	if err != nil {
 		return nil, d.refuse(ctx, id, err)
 	}
-	if err := d.once(ctx, id, c, now); err != nil {
-		return nil, err
-	}
 	front, err := json.Marshal(front{Up: creds.Channel.Up, Down: creds.Channel.Down})
 	if err != nil {
 		return nil, fmt.Errorf("encode channel: %w", err)
 	}
+	use := &use{progress: progress, once: func() error { return d.once(ctx, id, c, now) }}
 	s, err := d.Engine.Begin(ctx, login.Attempt{
 		Login: id, Integration: in, UserName: c.GetUserName(), Password: creds.Password,
-		Place: step.GetRemoteAddr(), BindStarted: progress, Front: front,
+		Place: step.GetRemoteAddr(), BindStarted: use.now, Front: front,
 	})
+	if use.refused != nil {
+		return nil, use.refused
+	}
 	if err != nil {
 		return nil, err
 	}
+	if !use.done { // decided without the directory: used up all the same
+		if err := use.once(); err != nil {
+			return nil, err
+		}
+	}
 	return d.view(s)
+}
+
+// use is the one use of a sealed password. It is made at the last moment before the directory is asked:
+// what an appliance had in hand before, and dropped, another one may still take.
+type use struct {
+	progress, once func() error
+	done           bool
+	refused        error
+}
+
+func (u *use) now() error {
+	if u.done {
+		return u.refused // the directory is asked over another connection
+	}
+	if err := u.progress(); err != nil {
+		return err
+	}
+	u.done, u.refused = true, u.once()
+	return u.refused
 }
 
 // once refuses a sealed password, and a login id, that were here before: within the life of a key
@@ -245,8 +270,9 @@ func (d *Door) view(s login.State) (*tunnelpb.LoginView, error) {
 		Sealed: sealed.Seal(f.Down, text, sealed.ViewAAD(s.Login, s.Version, name)),
 	}
 	if phase == tunnelpb.Phase_PHASE_WAITING {
-		// The cloud asks a little longer than the person has, to hear the end from us.
-		v.WaitMs = uint32(p.Remaining) + 2000
+		// The cloud asks a little longer than the person has, to hear the end from us. What is left by our
+		// clock does not count: the push may have been asked for by another one.
+		v.WaitMs = uint32(login.PushLife.Milliseconds()) + 2000
 	}
 	return v, nil
 }

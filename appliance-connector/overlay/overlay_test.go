@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -27,9 +28,19 @@ const (
 // scripted is an engine that asks for a code and takes "123456".
 type scripted struct {
 	began []login.Attempt
+	lost  error // it ends before the directory is asked
+	alone bool  // it decides without the directory
 }
 
 func (e *scripted) Begin(_ context.Context, a login.Attempt) (login.State, error) {
+	if e.lost != nil {
+		return login.State{}, e.lost
+	}
+	if !e.alone {
+		if err := a.BindStarted(); err != nil {
+			return login.State{}, errors.New("the directory was not asked")
+		}
+	}
 	e.began = append(e.began, a)
 	return login.State{Login: a.Login, Version: 1, Kind: sallyport.PromptCode, Front: a.Front, End: time.Now().Add(time.Hour).UnixMilli()}, nil
 }
@@ -173,9 +184,40 @@ func TestSealedPasswordWorksOnceAndOnlyWhereItWasSealedFor(t *testing.T) {
 				t.Errorf("got %v, %v", v, err)
 			}
 			if len(w.engine.began) != before {
-				t.Error("the engine was reached")
+				t.Error("the directory was asked")
 			}
 		})
+	}
+}
+
+func TestSealedPasswordIsLeftToOthersUntilTheDirectoryIsAsked(t *testing.T) {
+	w := newWorld(t)
+	s, _ := w.seal("l1")
+	w.engine.lost = errors.New("the appliance ends")
+	if _, err := w.step(w.door, s); !errors.Is(err, w.engine.lost) {
+		t.Fatal(err)
+	}
+	w.engine.lost = nil
+	taken := errors.New("the cloud has turned to another appliance")
+	if _, err := w.door.Step(t.Context(), s, func() error { return taken }); err == nil {
+		t.Fatal("went on without the cloud's word")
+	}
+	if _, err := w.step(w.newDoor(), s); err != nil {
+		t.Fatalf("the next appliance: %v", err)
+	}
+	if _, err := w.step(w.newDoor(), s); sallyport.ErrorCode(err) != sallyport.CodeInvalid || len(w.engine.began) != 1 {
+		t.Errorf("asked %d times, %v", len(w.engine.began), err)
+	}
+}
+
+func TestSealedPasswordIsUsedUpWithoutTheDirectoryToo(t *testing.T) {
+	w := newWorld(t)
+	w.engine.alone = true
+	s, _ := w.seal("l1")
+	_, err := w.step(w.door, s)
+	check(t, err)
+	if _, err := w.step(w.newDoor(), s); sallyport.ErrorCode(err) != sallyport.CodeInvalid {
+		t.Errorf("sent again: %v", err)
 	}
 }
 
