@@ -32,7 +32,7 @@ const (
 
 // newBrowserServer makes the server for browsers and for appliances that establish trust. It speaks
 // HTTP/1.1 only: an event stream is then a connection of its own that costs next to nothing while it
-// waits (docs/decisions/event-streams.md).
+// waits (docs/decisions/0007-event-streams.md).
 func (s *Service) newBrowserServer(ctx context.Context, authority enterprise.Authority) (*http.Server, error) {
 	e, err := s.router(ctx, authority)
 	if err != nil {
