@@ -85,6 +85,34 @@ func TestTheStreamShowsASignOfLife(t *testing.T) {
 	}
 }
 
+func TestStreamsOfAReplicaWithoutRedisEnd(t *testing.T) {
+	a, rdb, nodes := newWorld(t, 1)
+	a.script(pushLogin(nil))
+	nodes[0].replica.blindAfter = 2 * time.Second
+	id := nodes[0].begin(t)
+	got, _ := nodes[0].send(t, id, "alice")
+	s := nodes[0].open(t, id, got.Session)
+	s.view(t)
+	may := func(what ...any) {
+		if err := rdb.Do(context.Background(), append([]any{"ACL", "SETUSER", "default"}, what...)...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { may("+@all") })
+	may("-@read", "-@write")
+	if e := s.next(t); e != (sseEvent{}) {
+		t.Errorf("event %+v", e)
+	}
+	if _, status := nodes[0].poll(t, id, got.Session, "1"); status != http.StatusServiceUnavailable {
+		t.Errorf("asked anew: status %d", status)
+	}
+	may("+@all")
+	eventually(t, "sight", func() bool { return !nodes[0].replica.blind() })
+	if v := nodes[0].open(t, id, got.Session).view(t); v.Version != 1 {
+		t.Errorf("afterwards: %+v", v)
+	}
+}
+
 func TestAClosedStreamIsForgotten(t *testing.T) {
 	a, _, nodes := newWorld(t, 1)
 	a.script(pushLogin(nil))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,24 +17,40 @@ import (
 const (
 	aliveFor   = 3 * time.Second
 	aliveEvery = time.Second
+	// blindAfter is how long a replica may be without Redis before it ends its streams.
+	blindAfter = 10 * time.Second
 )
 
 // channel carries "view <enterprise> <login> <version>" and "gone <instance>" to every replica.
 const channel = "sp:logins"
 
 type replica struct {
-	redis    redis.UniversalClient
-	instance string
+	redis      redis.UniversalClient
+	instance   string
+	blindAfter time.Duration
+
+	made time.Time
+	life atomic.Int64 // of the latest renewal: nanoseconds since made
 }
 
 func newReplica(r redis.UniversalClient) *replica {
-	return &replica{redis: r, instance: sallyport.NewID()}
+	return &replica{redis: r, instance: sallyport.NewID(), blindAfter: blindAfter, made: time.Now()}
 }
 
 func aliveKey(instance string) string { return "sp:replica:" + instance }
 
 func (r *replica) join(ctx context.Context) error {
-	return wrap("announce replica", r.redis.Set(ctx, aliveKey(r.instance), "1", aliveFor).Err())
+	err := r.redis.Set(ctx, aliveKey(r.instance), "1", aliveFor).Err()
+	if err == nil {
+		r.life.Store(int64(time.Since(r.made)))
+	}
+	return wrap("announce replica", err)
+}
+
+// blind reports that Redis has been away for so long that a stream from here is worth nothing: it would
+// give signs of life for ever to a page that waits for news.
+func (r *replica) blind() bool {
+	return time.Since(r.made)-time.Duration(r.life.Load()) > r.blindAfter
 }
 
 // stay renews the sign of life. While Redis does not answer there is nothing to say to anybody.

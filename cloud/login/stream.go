@@ -131,6 +131,10 @@ func (st *stream) work() {
 // turn shows what is new, or a sign of life.
 func (st *stream) turn() error {
 	news, beat := st.news.Swap(false), st.beats.Swap(false)
+	if beat && st.s.replica.blind() {
+		// The page asks anew, hears that the service is not available, and tells its user so.
+		return errors.Join(st.write(st.tail()), errStreamOver)
+	}
 	var data []byte
 	if news || st.lookNext.Before(time.Now()) {
 		var last bool
