@@ -1065,7 +1065,7 @@
   function serve() {
     cover();
     showSignIn(pageError());
-    begin(3000).then(function (login) { ready = login; }, function () {
+    begin(2500).then(function (login) { ready = login; }, function () {
       if (attempt || screen !== 'signin') return; // what was begun meanwhile says itself what became of it
       giveBack('notice', byId('username').value, byId('password').value);
     });

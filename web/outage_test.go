@@ -72,7 +72,7 @@ func TestCloudOutOfReachAtLoadGivesTheNativeFormBack(t *testing.T) {
 				_, g, p := down(t, path, f)
 				p.until(`window.nativeAt`)
 				at, _ := p.eval(`window.nativeAt - performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd`).(float64)
-				if at > 3700 { // the deadline of 3 s, the modern page's own delay, and a busy machine
+				if at > 3700 { // the deadline of 2.5 s, the modern page's own delay, and a busy machine
 					t.Errorf("native form came after %.0f ms", at)
 				}
 				notice := p.text(`shadow.querySelector('[role=alert]').textContent`)

@@ -24,6 +24,6 @@ func Overlay() []byte {
 }
 
 // Guard goes into the gateway's page in front of the overlay's script tag. It keeps the native form out of sight while
-// the browser fetches the script, and gives it back by itself after three seconds should the script never come; the
+// the browser fetches the script, and gives it back by itself after 2.5 s should the script never come, so that it is there within three; the
 // overlay ends it as soon as it knows what to do. Without it a browser may paint the form before the script has arrived.
-const Guard = `<style>@keyframes sallyport{from{visibility:hidden}}body{animation:sallyport 3s steps(1,end)}</style>`
+const Guard = `<style>@keyframes sallyport{from{visibility:hidden}}body{animation:sallyport 2.5s steps(1,end)}</style>`
