@@ -193,7 +193,7 @@ func (s *Service) keep(ctx context.Context, k key, next session, wait time.Durat
 	if next.view.Phase == phaseWaiting && next.failure == nil {
 		s.drive(k, next, wait)
 	}
-	s.tell(ctx, k, next.view.Version)
+	s.told(k, next.latest())
 	return next, nil
 }
 

@@ -141,14 +141,14 @@ func (s *Service) show(ctx context.Context, d *driver, next session, wait time.D
 	return next.view.Phase == phaseWaiting
 }
 
-// advance stores the next view and tells every replica.
+// advance stores the next view, of which every replica hears.
 func (s *Service) advance(ctx context.Context, k key, from uint32, next session, wait time.Duration) error {
 	if err := s.store.advance(ctx, k, from, next, s.replica.instance, wait); err != nil {
 		return err
 	}
 	s.metrics.views.WithLabelValues(next.view.Phase).Inc()
 	s.logEnd(ctx, k, next)
-	s.tell(ctx, k, next.view.Version)
+	s.told(k, next.view.Version)
 	return nil
 }
 
@@ -159,12 +159,11 @@ func (s *Service) logEnd(ctx context.Context, k key, next session) {
 	}
 }
 
-func (s *Service) tell(ctx context.Context, k key, version uint32) {
-	s.drivers.outdate(k.login, version) // ours need not wait for Redis
+// told lets this replica's driver and streams act on a view that was stored, without waiting for
+// Redis to say so to every replica.
+func (s *Service) told(k key, version uint32) {
+	s.drivers.outdate(k.login, version)
 	s.watch.wake(k.login)
-	if err := s.replica.tell(ctx, k, version); err != nil {
-		s.cfg.Log.WarnContext(ctx, "replicas not told of a view", "login", k.login, "error", err)
-	}
 }
 
 // mayRepeatWait: Wait changes nothing at the appliance, so it can be repeated after any failure
@@ -194,7 +193,7 @@ func (s *Service) fail(ctx context.Context, k key, sess session, cause error) {
 		return // somebody else has moved the login on, or Redis is away and its time to live ends it
 	}
 	s.metrics.views.WithLabelValues("failed").Inc()
-	s.tell(ctx, k, sess.view.Version+1)
+	s.told(k, next.latest())
 }
 
 func pause(ctx context.Context, d time.Duration) {

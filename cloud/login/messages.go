@@ -65,12 +65,15 @@ func (s *Service) say(ctx context.Context, k key, sess session, m message) (*vie
 	if done, err := said(sess, m, id); done {
 		return &sess.view, err
 	}
-	won, by, err := s.store.startSaying(ctx, k, id, askTimeout+5*time.Second)
+	won, by, locked, err := s.store.startSaying(ctx, k, id, askTimeout+5*time.Second)
 	switch {
+	case won && err != nil:
+		s.unlock(ctx, k)
+		return nil, loadError(err)
+	case won:
+		return s.sayNow(ctx, k, locked, m, id)
 	case err != nil:
 		return nil, errUnavailable(err)
-	case won:
-		return s.sayNow(ctx, k, m, id)
 	case by == nil || hmac.Equal(by, id):
 		return s.joinSaying(ctx, k, m, id)
 	}
@@ -91,17 +94,14 @@ func said(sess session, m message, id []byte) (bool, error) {
 	return false, nil
 }
 
-func (s *Service) sayNow(ctx context.Context, k key, m message, id []byte) (*view, error) {
+// sayNow passes a message on. sess is the session as it is now that nobody else can say anything.
+func (s *Service) sayNow(ctx context.Context, k key, sess session, m message, id []byte) (*view, error) {
+	locked := true
 	defer func() {
-		if err := s.store.stopSaying(ctx, k); err != nil {
-			s.cfg.Log.WarnContext(ctx, "login stays locked", "login", k.login, "error", err)
+		if locked {
+			s.unlock(ctx, k)
 		}
 	}()
-	// The session as it is now that nobody else can say anything.
-	sess, err := s.store.load(ctx, k)
-	if err != nil {
-		return nil, loadError(err)
-	}
 	if done, err := said(sess, m, id); done {
 		return &sess.view, err
 	}
@@ -118,6 +118,7 @@ func (s *Service) sayNow(ctx context.Context, k key, m message, id []byte) (*vie
 	}
 	next.said = id
 	err = s.advance(ctx, k, sess.view.Version, next, wait)
+	locked = err != nil // the lock ended with the view that it was for
 	switch {
 	case errors.Is(err, errChanged):
 		return nil, errStale()
@@ -128,6 +129,12 @@ func (s *Service) sayNow(ctx context.Context, k key, m message, id []byte) (*vie
 		s.drive(k, next, wait)
 	}
 	return &next.view, nil
+}
+
+func (s *Service) unlock(ctx context.Context, k key) {
+	if err := s.store.stopSaying(ctx, k); err != nil {
+		s.cfg.Log.WarnContext(ctx, "login stays locked", "login", k.login, "error", err)
+	}
 }
 
 // joinSaying waits for the end of the same message, which another request is passing on.

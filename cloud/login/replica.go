@@ -21,7 +21,9 @@ const (
 	blindAfter = 10 * time.Second
 )
 
-// channel carries "view <enterprise> <login> <version>" and "gone <instance>" to every replica.
+// channel carries "view <enterprise> <login> <version>" and "gone <instance>" to every replica. A lost
+// message is made up for by polls and by the look that every stream takes when the subscription comes
+// back.
 const channel = "sp:logins"
 
 type replica struct {
@@ -82,13 +84,6 @@ func (r *replica) alive(ctx context.Context, instance string) bool {
 	}
 	n, err := r.redis.Exists(ctx, aliveKey(instance)).Result()
 	return err != nil || n > 0
-}
-
-// tell says to every replica that a login has a new view. A lost message is made up for by polls
-// and by the look that every stream takes when the subscription comes back.
-func (r *replica) tell(ctx context.Context, k key, version uint32) error {
-	msg := strings.Join([]string{"view", string(k.tenant), string(k.login), formatVersion(version)}, " ")
-	return wrap("tell replicas", r.redis.Publish(ctx, channel, msg).Err())
 }
 
 // listen wakes streams, polls and drivers of this replica until ctx ends.

@@ -77,7 +77,8 @@ var (
 	errChanged = errors.New("login session has changed meanwhile")
 )
 
-// store keeps login sessions in Redis, with plain commands only.
+// store keeps login sessions in Redis. Whoever waits for an answer waits for these round trips, so
+// there is one for each thing that is done; what must be one step on the server is in write.go.
 type store struct {
 	redis redis.UniversalClient
 }
@@ -113,74 +114,6 @@ func (st store) release(ctx context.Context, k key) error {
 	return wrap("release claim", st.redis.Del(ctx, k.claim()).Err())
 }
 
-// create stores a new session. wait is how long its view is worth waiting on, by instance driver.
-// errChanged: there is a session already.
-func (st store) create(ctx context.Context, k key, s session, driver string, wait time.Duration) error {
-	return st.change(ctx, k, func(tx *redis.Tx) error {
-		n, err := tx.Exists(ctx, k.session()).Result()
-		if err == nil && n != 0 {
-			return errChanged
-		}
-		return err
-	}, func(p redis.Pipeliner) {
-		fields := append(stepFields(s), "b", s.bearer, "m", s.request, "i", s.integration, "o", s.origin, "a", s.remote, "t", s.trace)
-		p.HSet(ctx, k.session(), fields...)
-		p.PExpire(ctx, k.session(), lifetime)
-		st.keepWait(ctx, p, k, s, driver, wait)
-	})
-}
-
-// advance replaces the view of version from by that of s, and nothing when the version is another
-// one by now: errChanged, or errGone.
-func (st store) advance(ctx context.Context, k key, from uint32, s session, driver string, wait time.Duration) error {
-	return st.change(ctx, k, st.at(ctx, k, from), func(p redis.Pipeliner) {
-		p.HSet(ctx, k.session(), stepFields(s)...)
-		if s.ended() {
-			p.PExpire(ctx, k.session(), afterEnd)
-		}
-		st.keepWait(ctx, p, k, s, driver, wait)
-	})
-}
-
-// at checks, while the session is watched, that it has not failed and has version from.
-func (st store) at(ctx context.Context, k key, from uint32) func(*redis.Tx) error {
-	return func(tx *redis.Tx) error {
-		vals, err := tx.HMGet(ctx, k.session(), "v", "fc").Result()
-		switch {
-		case err != nil:
-			return err
-		case vals[0] == nil:
-			return errGone
-		case vals[0] != strconv.FormatUint(uint64(from), 10) || vals[1] != nil:
-			return errChanged
-		}
-		return nil
-	}
-}
-
-func (st store) keepWait(ctx context.Context, p redis.Pipeliner, k key, s session, driver string, wait time.Duration) {
-	if s.view.Phase == phaseWaiting && s.failure == nil {
-		p.Set(ctx, k.wait(), driver, wait)
-	} else {
-		p.Del(ctx, k.wait())
-	}
-}
-
-// change runs check and then write as one step: WATCH, MULTI, EXEC.
-func (st store) change(ctx context.Context, k key, check func(*redis.Tx) error, write func(redis.Pipeliner)) error {
-	err := st.redis.Watch(ctx, func(tx *redis.Tx) error {
-		if err := check(tx); err != nil {
-			return err
-		}
-		_, err := tx.TxPipelined(ctx, func(p redis.Pipeliner) error { write(p); return nil })
-		return err
-	}, k.session())
-	if errors.Is(err, redis.TxFailedErr) {
-		err = errChanged
-	}
-	return wrap("change login session", err)
-}
-
 func stepFields(s session) []any {
 	f := []any{"v", s.view.Version, "p", s.view.Phase, "w", []byte(s.view.Sealed), "s", s.state, "d", s.said}
 	if s.failure != nil {
@@ -191,16 +124,29 @@ func stepFields(s session) []any {
 
 var sessionFields = []string{"v", "p", "w", "s", "d", "b", "m", "i", "o", "a", "t", "fc", "fm", "fs"}
 
+// reading is a session on its way from Redis, with whoever drives it.
+type reading struct {
+	all    *redis.SliceCmd
+	driver *redis.StringCmd
+	left   *redis.DurationCmd
+}
+
+func read(ctx context.Context, p redis.Pipeliner, k key) reading {
+	return reading{p.HMGet(ctx, k.session(), sessionFields...), p.Get(ctx, k.wait()), p.PTTL(ctx, k.wait())}
+}
+
+func (r reading) session() (session, error) {
+	return parseSession(r.all.Val(), r.driver.Val(), r.left.Val())
+}
+
 // load reads a session with whoever drives it; errGone when it has ended or never was.
 func (st store) load(ctx context.Context, k key) (session, error) {
 	p := st.redis.Pipeline()
-	all := p.HMGet(ctx, k.session(), sessionFields...)
-	driver := p.Get(ctx, k.wait())
-	left := p.PTTL(ctx, k.wait())
+	r := read(ctx, p, k)
 	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return session{}, wrap("read login session", err)
 	}
-	return parseSession(all.Val(), driver.Val(), left.Val())
+	return r.session()
 }
 
 func parseSession(vals []any, driver string, left time.Duration) (session, error) {
@@ -248,20 +194,28 @@ func (st store) takeOver(ctx context.Context, k key, from, instance string) (boo
 	return taken, wrap("take waiting over", err)
 }
 
-// startSaying locks the login for one message. It reports the MAC of the message that holds the
-// lock when that is another's.
-func (st store) startSaying(ctx context.Context, k key, message []byte, ttl time.Duration) (won bool, by []byte, err error) {
-	won, err = st.redis.SetNX(ctx, k.saying(), message, ttl).Result()
-	if err != nil || won {
-		return won, message, wrap("lock login", err)
+// startSaying locks the login for one message, and reads the session as it is then. It returns the
+// MAC of the message that holds the lock, nil when it was given back meanwhile.
+func (st store) startSaying(ctx context.Context, k key, message []byte, ttl time.Duration) (won bool, by []byte, sess session, err error) {
+	p := st.redis.Pipeline()
+	lock := p.SetNX(ctx, k.saying(), message, ttl)
+	holder := p.Get(ctx, k.saying())
+	r := read(ctx, p, k)
+	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return false, nil, session{}, wrap("lock login", err)
 	}
-	by, err = st.redis.Get(ctx, k.saying()).Bytes()
-	if errors.Is(err, redis.Nil) {
-		return false, nil, nil
+	by, err = holder.Bytes()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, nil, session{}, wrap("read lock of login", err)
 	}
-	return false, by, wrap("read lock of login", err)
+	if !lock.Val() {
+		return false, by, session{}, nil
+	}
+	sess, err = r.session()
+	return true, message, sess, err
 }
 
+// stopSaying gives the lock back after a message that changed nothing.
 func (st store) stopSaying(ctx context.Context, k key) error {
 	return wrap("unlock login", st.redis.Del(ctx, k.saying()).Err())
 }
