@@ -1,7 +1,12 @@
 package e2e_test
 
 import (
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/test/harness"
+	"github.com/sallyport/sallyport/test/stack"
 )
 
 // bothPages runs a story on the standard and on the modern logon page.
@@ -15,7 +20,81 @@ func bothPages(t *testing.T, story func(t *testing.T, kind string)) {
 	}
 }
 
-func TestLoginWithPhonePageReachesTheWebtop(t *testing.T) {
+// tryAgain goes back to the form after a login was denied, with the name still there.
+func (p *page) tryAgain(u stack.User) {
+	p.t.Helper()
+	p.press("again")
+	p.untilScreen("signin")
+	p.until(`$('username').value === '` + u.Name + `'`)
+	p.typeInto("password", string(u.Password)+"\r")
+}
+
+// TestTheWholeStoryInChromium goes through every answer a phone can give, and ends at the webtop.
+func TestTheWholeStoryInChromium(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	bothPages(t, func(t *testing.T, kind string) {
+		u := s.NewUser(t)
+		phone := openPhone(t, s, u.Name)
+		gateway := logonPage(t, s, kind)
+
+		gateway.signIn(stack.User{Name: u.Name, Password: "wrong"})
+		gateway.untilRefused("The user name or password is not right", u.Name)
+		gateway.typeInto("password", string(u.Password)+"\r")
+
+		number := gateway.number()
+		phone.untilAsked()
+		if got := phone.text(`page('challenge-user').textContent + '|' + page('challenge-application').textContent + '|' + page('challenge-place').textContent`); got != u.Name+"|"+stack.Nickname+"|127.0.0.1" {
+			t.Errorf("the phone shows %q", got)
+		}
+		phone.answer(otherNumber(number))
+		gateway.untilDenied("was not the number shown here")
+		phone.dismiss()
+		gateway.tryAgain(u)
+
+		gateway.number()
+		phone.untilAsked()
+		phone.do(`page('deny').click()`)
+		gateway.untilDenied("refused on the phone")
+		phone.dismiss()
+		gateway.tryAgain(u)
+
+		gateway.number()
+		phone.untilAsked()
+		phone.do(`page('not-me').click()`)
+		phone.until(`!page('not-me-panel').hidden`)
+		phone.do(`page('not-me-confirm').click()`)
+		gateway.untilDenied("This was not me")
+		phone.dismiss()
+		gateway.tryAgain(u)
+
+		gateway.number()
+		gateway.press("cancel")
+		gateway.untilScreen("signin")
+		gateway.typeInto("password", string(u.Password)+"\r")
+
+		number = gateway.number()
+		phone.untilAsked()
+		phone.until(`!page('approve').offsetParent || page('approve').disabled`) // nothing typed: no way to approve
+		phone.answer(number)
+		gateway.untilIn(u.Name)
+		for _, step := range []string{"13 ", "14 LDAP: password of", "15 RADIUS: ", "16 access granted"} {
+			if s.Told(step, u.Name) != 1 {
+				t.Errorf("the gateway has told step %q %d times", step, s.Told(step, u.Name))
+			}
+		}
+	})
+}
+
+// dismiss closes the sheet that says what became of an answer.
+func (p *page) dismiss() {
+	p.t.Helper()
+	p.until(`!page('result-panel').hidden && page('challenge').open`)
+	p.do(`page('result-done').click()`)
+	p.until(`!page('challenge').open`)
+}
+
+func TestTokenCodeInChromium(t *testing.T) {
 	t.Parallel()
 	s := shared.Get(t)
 	bothPages(t, func(t *testing.T, kind string) {
@@ -23,12 +102,83 @@ func TestLoginWithPhonePageReachesTheWebtop(t *testing.T) {
 		phone := openPhone(t, s, u.Name)
 		gateway := logonPage(t, s, kind)
 		gateway.signIn(u)
-		number := gateway.number()
-		phone.untilAsked()
-		if got := phone.text(`page('challenge-user').textContent + '|' + page('challenge-application').textContent`); got != u.Name+"|Hospital VPN" {
-			t.Errorf("the phone shows %q", got)
-		}
-		phone.answer(number)
+		gateway.number()
+		gateway.press("usecode")
+		gateway.untilScreen("code")
+		gateway.typeInto("code", "000000\r")
+		gateway.until(`shadow.textContent.includes('That code is not right')`)
+		gateway.typeInto("code", phone.shownCode()+"\r")
 		gateway.untilIn(u.Name)
+	})
+}
+
+// shownCode reads the six digits that the phone shows.
+func (p *page) shownCode() string {
+	p.t.Helper()
+	const digits = `(document.querySelector('#accounts .digits') || {textContent: ''}).textContent.replace(/\D/g, '')`
+	p.until(digits + `.length === 6`)
+	return p.text(digits)
+}
+
+func TestTwoTabsInChromium(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	bothPages(t, func(t *testing.T, kind string) {
+		u := s.NewUser(t)
+		phone := openPhone(t, s, u.Name)
+		first, second := logonPage(t, s, kind), logonPage(t, s, kind)
+		first.signIn(u)
+		first.number()
+		second.signIn(u)
+		first.untilDenied("A newer sign-in was started")
+		number := second.number()
+		phone.until(`page('challenge').open`)
+		phone.answer(number)
+		second.untilIn(u.Name)
+		if first.text(`location.pathname`) == "/vdesk/webtop.eui" {
+			t.Error("the first tab is in as well")
+		}
+	})
+}
+
+func TestNobodyAnswersAndTheNumberComesLate(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	u := s.NewUser(t)
+	phone := openPhone(t, s, u.Name)
+	gateway := logonPage(t, s, "")
+	begun := time.Now()
+	gateway.signIn(u)
+	number := gateway.number()
+	phone.untilAsked()
+	gateway.until(`host.dataset.screen === 'denied'`)
+	if took := time.Since(begun); took < 29*time.Second {
+		t.Errorf("the page gave up after %v", took)
+	}
+	gateway.untilDenied("Nobody answered on the phone in time")
+	// The phone takes no number any more, and says why.
+	phone.until(`!page('result-panel').hidden || !page('challenge').open`)
+	if said := phone.text(`page('result-title').textContent + page('result-text').textContent`); strings.TrimSpace(said) == "" {
+		t.Error("the phone does not say that it is too late")
+	}
+	gateway.tryAgain(u)
+	if again := gateway.number(); again == number {
+		t.Logf("the same number twice: %s", again) // one time in ninety
+	}
+	phone.answer(gateway.number())
+	gateway.untilIn(u.Name)
+}
+
+func TestUsersWhoAreNotLetIn(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	unenrolled := s.NewUser(t)
+	bothPages(t, func(t *testing.T, kind string) {
+		gateway := logonPage(t, s, kind)
+		gateway.signIn(unenrolled)
+		gateway.untilDenied("No phone is set up for you yet")
+		gateway.open(s.Origin() + "/" + kind)
+		gateway.signIn(stack.User{Name: harness.Disabled, Password: harness.UserPassword})
+		gateway.untilRefused("The user name or password is not right", harness.Disabled)
 	})
 }

@@ -129,6 +129,12 @@ func (p *page) untilDenied(words string) {
 	p.until(`shadow.textContent.includes('` + words + `')`)
 }
 
+// untilRefused waits for the form with words above it, and the name still in it.
+func (p *page) untilRefused(words, user string) {
+	p.t.Helper()
+	p.until(`host && host.dataset.screen === 'signin' && $('alert').textContent.includes('` + words + `') && $('username').value === '` + user + `'`)
+}
+
 // untilIn waits for the webtop with the name on it.
 func (p *page) untilIn(name string) {
 	p.t.Helper()
@@ -161,10 +167,4 @@ func (p *page) answer(number string) {
 	p.untilAsked()
 	p.do(`page('number').focus()`)
 	p.keys(number + "\r")
-}
-
-// untilAnswered waits until the phone says what became of the answer.
-func (p *page) untilAnswered() {
-	p.t.Helper()
-	p.until(`!page('result-panel').hidden && page('challenge').open`)
 }

@@ -9,27 +9,28 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/test/apmsim"
+	"github.com/sallyport/sallyport/test/browserclient"
 	"github.com/sallyport/sallyport/test/harness"
 )
 
-// AddIntegration adds a gateway by the command line and returns its id and RADIUS secret.
-func (s *Stack) AddIntegration(nickname, client, origin string, more ...string) (sallyport.IntegrationID, sallyport.Secret, error) {
+// addIntegration adds a gateway by the command line and returns its id and RADIUS secret.
+func (s *Stack) addIntegration(config, nickname, client, origin string) (sallyport.IntegrationID, sallyport.Secret, error) {
 	var added struct{ ID, Secret string }
-	args := append([]string{"integration", "add", "--config", s.ApplianceConfig(0), "--nickname", nickname, "--client", client, "--origin", origin}, more...)
-	err := s.ask(&added, args...)
+	err := s.ask(&added, "integration", "add", "--config", config, "--nickname", nickname, "--client", client, "--origin", origin)
 	return sallyport.IntegrationID(added.ID), sallyport.Secret(added.Secret), err
 }
 
 var tokenInTag = regexp.MustCompile(`data-access-token="([^"]+)"`)
 
-// Script returns what is pasted into a gateway: the standard tag, the modern address and its
+// script returns what is pasted into a gateway: the standard tag, the modern address and its
 // integrity hash, and the access token that both carry.
-func (s *Stack) Script(id sallyport.IntegrationID) (tag, address, integrity, accessToken string, err error) {
+func (s *Stack) script(config string, id sallyport.IntegrationID) (tag, address, integrity, accessToken string, err error) {
 	var v struct{ StandardTag, ModernAddress, Integrity string }
-	if err := s.ask(&v, "integration", "script", string(id), "--config", s.ApplianceConfig(0)); err != nil {
+	if err := s.ask(&v, "integration", "script", string(id), "--config", config); err != nil {
 		return "", "", "", "", err
 	}
 	m := tokenInTag.FindStringSubmatch(v.StandardTag)
@@ -39,41 +40,54 @@ func (s *Stack) Script(id sallyport.IntegrationID) (tag, address, integrity, acc
 	return v.StandardTag, v.ModernAddress, v.Integrity, m[1], nil
 }
 
+// ScriptFrom returns what is pasted for a cloud that browsers reach at another address.
+func (s *Stack) ScriptFrom(cloudURL string) (tag, address string, err error) {
+	var v struct{ StandardTag, ModernAddress string }
+	err = s.ask(&v, "integration", "script", string(s.Integration), "--cloud", cloudURL, "--config", s.ApplianceConfig(0))
+	return v.StandardTag, v.ModernAddress, err
+}
+
 func (s *Stack) addGateway() (err error) {
-	if s.Integration, s.RADIUSSecret, err = s.AddIntegration(Nickname, "127.0.0.1", s.Origin()); err != nil {
+	if s.Integration, s.RADIUSSecret, err = s.addIntegration(s.ApplianceConfig(0), Nickname, "127.0.0.1", s.Origin()); err != nil {
 		return err
 	}
-	s.StandardTag, s.ModernAddress, s.Integrity, s.AccessToken, err = s.Script(s.Integration)
+	s.StandardTag, s.ModernAddress, s.Integrity, s.AccessToken, err = s.script(s.ApplianceConfig(0), s.Integration)
 	return err
 }
 
-func (s *Stack) startGateway() error {
+func (s *Stack) startGateway() (err error) {
+	s.Gateway, err = s.StartGateway(s.tb, fmt.Sprintf("127.0.0.1:%d", s.base+gatewayPort), s.StandardTag, s.ModernAddress)
+	return err
+}
+
+// StartGateway starts a gateway on an address ("" is any) with a script of its own; it ends with tb.
+func (s *Stack) StartGateway(tb testing.TB, listen, tag, modern string) (*apmsim.Server, error) {
 	pem, err := os.ReadFile(s.Samba.CAFile())
 	if err != nil {
-		return fmt.Errorf("read authority: %w", err)
+		return nil, fmt.Errorf("read authority: %w", err)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	s.Gateway, err = apmsim.Listen(apmsim.Config{
-		Listen: fmt.Sprintf("127.0.0.1:%d", s.base+gatewayPort), LDAPURL: s.Samba.URL(), LDAPRoots: roots, BaseDN: harness.SambaBaseDN,
+	g, err := apmsim.Listen(apmsim.Config{
+		Listen: listen, LDAPURL: s.Samba.URL(), LDAPRoots: roots, BaseDN: harness.SambaBaseDN,
 		BindDN: harness.ServiceDN, BindPassword: harness.ServicePass,
 		RADIUSServers: s.RADIUSAddrs(), RADIUSSecret: s.RADIUSSecret, Timeout: s.opts.RADIUSTimeout, MessageAuthenticator: true,
-		Script: s.StandardTag, ModernScript: apmsim.ExternalScript{Address: s.ModernAddress, Integrity: s.Integrity},
+		Script: tag, ModernScript: apmsim.ExternalScript{Address: modern, Integrity: s.Integrity},
 		Log: s.story.tell,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- s.Gateway.Serve(ctx) }()
-	s.tb.Cleanup(func() {
+	go func() { served <- g.Serve(ctx) }()
+	tb.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil && !errors.Is(err, context.Canceled) {
-			s.tb.Errorf("gateway: %v", err)
+			tb.Errorf("gateway: %v", err)
 		}
 	})
-	return nil
+	return g, nil
 }
 
 // story is what the gateway's log has told.
@@ -103,4 +117,19 @@ next:
 		n++
 	}
 	return n
+}
+
+// Page is a browser at the gateway's logon page, which reaches the cloud through the balancer.
+func (s *Stack) Page() *browserclient.Client {
+	return &browserclient.Client{
+		Base: s.CloudURL(), AccessToken: s.AccessToken, Tenant: s.Tenant, Integration: s.Integration,
+		Fingerprint: s.Fingerprint, Origin: s.Origin(), HTTP: newHTTP(),
+	}
+}
+
+// PageAt is a browser that reaches one cloud replica alone.
+func (s *Stack) PageAt(replica int) *browserclient.Client {
+	c := s.Page()
+	c.Base = s.ReplicaURL(replica)
+	return c
 }

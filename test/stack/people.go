@@ -45,8 +45,13 @@ type Enrolment struct {
 // Invite runs 'sallyport appliance enrol' up to the link.
 func (s *Stack) Invite(tb testing.TB, user string) *Enrolment {
 	tb.Helper()
+	return s.invite(tb, s.ApplianceConfig(0), user)
+}
+
+func (s *Stack) invite(tb testing.TB, config, user string) *Enrolment {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-	cmd := exec.CommandContext(ctx, s.bin, "appliance", "enrol", "--config", s.ApplianceConfig(0), "--user", user, "-o", "json")
+	cmd := exec.CommandContext(ctx, s.bin, "appliance", "enrol", "--config", config, "--user", user, "-o", "json")
 	var errw bytes.Buffer
 	cmd.Stderr = &errw
 	out, err := cmd.StdoutPipe()
@@ -105,15 +110,20 @@ type Device struct {
 // Enrol enrols a phone for a user, with an address at the push simulator.
 func (s *Stack) Enrol(tb testing.TB, user string) *Device {
 	tb.Helper()
-	e := s.Invite(tb, user)
-	d := s.Register(tb, e)
+	return s.complete(tb, s.Invite(tb, user))
+}
+
+// complete enrols a phone with an invitation.
+func (s *Stack) complete(tb testing.TB, e *Enrolment) *Device {
+	tb.Helper()
+	d := s.register(tb, e)
 	e.Done(tb)
 	d.await(tb, e)
 	return d
 }
 
-// Register makes a phone of a link.
-func (s *Stack) Register(tb testing.TB, e *Enrolment) *Device {
+// register makes a phone of a link.
+func (s *Stack) register(tb testing.TB, e *Enrolment) *Device {
 	tb.Helper()
 	link, err := deviceproto.ParseLink(string(e.Link))
 	if err != nil {
@@ -158,7 +168,7 @@ func (d *Device) await(tb testing.TB, e *Enrolment) {
 		tb.Fatalf("read enrolment: %v", err)
 	}
 	a, err := deviceproto.OpenAccount(d.Keys.Details, d.Device(), box)
-	if err != nil || a.Enterprise != EnterpriseName {
+	if err != nil || a.Enterprise == "" {
 		tb.Fatalf("open enrolment: %v, %+v", err, a)
 	}
 }
@@ -246,11 +256,6 @@ func (d *Device) Approve(ctx context.Context, number string) error {
 	return c.Answer(ctx, sallyport.DecisionApprove, number)
 }
 
-// Code is the token code that the phone shows now.
-func (d *Device) Code() (sallyport.Secret, error) {
-	return deviceproto.TokenCode(d.Keys.Seed, time.Now())
-}
-
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -263,4 +268,9 @@ func pause(ctx context.Context, d time.Duration) {
 // Account is the user's name as the whole product agrees on it.
 func (u User) Account() sallyport.AccountName {
 	return sallyport.NewAccountName(harness.SambaDomain, strings.ToLower(u.Name))
+}
+
+// CodeAt is the token code that the phone shows when its clock says now.
+func (d *Device) CodeAt(now time.Time) (sallyport.Secret, error) {
+	return deviceproto.TokenCode(d.Keys.Seed, now)
 }

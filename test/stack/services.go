@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"testing"
 
 	"golang.org/x/sync/errgroup"
 
@@ -96,12 +97,12 @@ func (s *Stack) ApplianceDir(i int) string { return s.file(fmt.Sprintf("applianc
 func (s *Stack) ApplianceConfig(i int) string { return s.file(fmt.Sprintf("appliance-%d.yaml", i)) }
 
 func (s *Stack) establishTrust() error {
-	var created struct{ EnterpriseID, ProvisioningCode string }
-	if err := s.ask(&created, "enterprise", "create", "--name", EnterpriseName, "--redis", s.Redis.URL()); err != nil {
+	var code sallyport.Secret
+	var err error
+	if s.Tenant, code, err = s.CreateEnterprise(EnterpriseName); err != nil {
 		return err
 	}
-	s.Tenant = sallyport.TenantID(created.EnterpriseID)
-	out, err := s.trust(0, created.ProvisioningCode)
+	out, err := s.trust(0, code)
 	if err != nil {
 		return err
 	}
@@ -111,16 +112,38 @@ func (s *Stack) establishTrust() error {
 	return s.describeAppliances()
 }
 
-// trust establishes trust for an appliance, the code on standard input as a careful person does.
-func (s *Stack) trust(i int, code string) (Result, error) {
-	s.Codes = append(s.Codes, sallyport.Secret(code))
-	r, err := s.RunWith(code+"\n", "appliance", "trust", "--data", s.ApplianceDir(i), "--cloud", s.CloudURL(),
-		"--enterprise", string(s.Tenant), "--code-file", "-", "--name", fmt.Sprintf("appliance-%d", i))
-	if err == nil {
-		id, _, _ := strings.Cut(after(r.Stdout, "appliance "), " ")
-		s.ApplianceIDs[i] = sallyport.ApplianceID(id)
-	}
+// CreateEnterprise makes an enterprise and the provisioning code of its first appliance.
+func (s *Stack) CreateEnterprise(name string) (sallyport.TenantID, sallyport.Secret, error) {
+	var created struct{ EnterpriseID, ProvisioningCode string }
+	err := s.ask(&created, "enterprise", "create", "--name", name, "--redis", s.Redis.URL())
+	return sallyport.TenantID(created.EnterpriseID), sallyport.Secret(created.ProvisioningCode), err
+}
+
+// Code makes another provisioning code of an enterprise.
+func (s *Stack) Code(tenant sallyport.TenantID, more ...string) (sallyport.Secret, error) {
+	var further struct{ ProvisioningCode string }
+	err := s.ask(&further, append([]string{"enterprise", "code", string(tenant), "--redis", s.Redis.URL()}, more...)...)
+	return sallyport.Secret(further.ProvisioningCode), err
+}
+
+// Trust establishes trust, with the code on standard input as a careful person does.
+func (s *Stack) Trust(cloudURL, dir string, tenant sallyport.TenantID, code sallyport.Secret) (Result, error) {
+	return s.RunWith(string(code)+"\n", "appliance", "trust", "--data", dir, "--cloud", cloudURL,
+		"--enterprise", string(tenant), "--code-file", "-", "--name", filepath.Base(dir))
+}
+
+// trust establishes trust for one of the two appliances.
+func (s *Stack) trust(i int, code sallyport.Secret) (Result, error) {
+	s.Codes = append(s.Codes, code)
+	r, err := s.Trust(s.CloudURL(), s.ApplianceDir(i), s.Tenant, code)
+	s.ApplianceIDs[i] = applianceIn(r)
 	return r, err
+}
+
+// applianceIn reads the appliance's id out of what 'appliance trust' printed.
+func applianceIn(r Result) sallyport.ApplianceID {
+	id, _, _ := strings.Cut(after(r.Stdout, "appliance "), " ")
+	return sallyport.ApplianceID(id)
 }
 
 // after returns the rest of the first line that has the mark.
@@ -130,60 +153,94 @@ func after(text, mark string) string {
 	return strings.TrimSpace(line)
 }
 
-// describeAppliances writes the settings of both appliances, as an administrator does once.
-func (s *Stack) describeAppliances() error {
+// settings are what stands in the YAML file of an appliance.
+type settings struct {
+	data, store, radius, admin, peer string
+	tunnels                          []string
+}
+
+// describe writes the file of an appliance, as an administrator does once.
+func (s *Stack) describe(file string, c settings) error {
 	password, err := s.write("ldap-password", harness.ServicePass+"\n")
 	if err != nil {
 		return err
 	}
-	store := s.Postgres.Database()
-	for i := range 2 {
-		text := fmt.Sprintf(`data: %s
+	text := fmt.Sprintf(`data: %s
 store: %q
 radius-listen: %s
 admin-listen: %s
-peer-listen: %s
-tunnel-address: [%q, %q]
-ldap-url: [%q]
+peer-listen: %q
+tunnel-address: [%s]
+ldap-url: ["ldaps://localhost:%d"]
 ldap-ca: %s
 ldap-base: %q
 ldap-bind-dn: %q
 ldap-bind-password-file: %s
 ldap-netbios-name: %s
-`, s.ApplianceDir(i), store, s.addr(applianceRADIUS, i), s.addr(applianceAdmin, i), s.addr(appliancePeer, i),
-			s.addr(cloudTunnel, i), s.addr(cloudTunnel, 1-i),
-			fmt.Sprintf("ldaps://localhost:%d", s.LDAP.Port()), s.Samba.CAFile(), harness.SambaBaseDN, harness.ServiceDN, password, harness.SambaDomain)
-		if _, err := s.write(filepath.Base(s.ApplianceConfig(i)), text); err != nil {
+`, c.data, c.store, c.radius, c.admin, c.peer, strings.Join(c.tunnels, ", "),
+		s.LDAP.Port(), s.Samba.CAFile(), harness.SambaBaseDN, harness.ServiceDN, password, harness.SambaDomain)
+	_, err = s.write(filepath.Base(file), text)
+	return err
+}
+
+// describeAppliances describes the two appliances, which share a database.
+func (s *Stack) describeAppliances() error {
+	store := s.Postgres.Database() + "&connect_timeout=20" // the machine may be busy with others
+	for i := range 2 {
+		if err := s.describe(s.ApplianceConfig(i), settings{
+			data: s.ApplianceDir(i), store: store, radius: s.addr(applianceRADIUS, i), admin: s.addr(applianceAdmin, i),
+			peer: s.addr(appliancePeer, i), tunnels: []string{s.addr(cloudTunnel, i), s.addr(cloudTunnel, 1-i)},
+		}); err != nil {
 			return err
 		}
-		s.Appliances[i] = harness.NewProgram(s.tb, fmt.Sprintf("appliance-%d", i), s.bin, ready(s.addr(applianceAdmin, i)),
-			"appliance", "run", "--config", s.ApplianceConfig(i), "--log-level", "debug")
+		s.Appliances[i] = s.appliance(s.tb, fmt.Sprintf("appliance-%d", i), s.ApplianceConfig(i), s.addr(applianceAdmin, i))
 	}
 	return nil
 }
 
+func (s *Stack) appliance(tb testing.TB, name, config, admin string) *harness.Program {
+	return harness.NewProgram(tb, name, s.bin, ready(admin), "appliance", "run", "--config", config, "--log-level", "debug")
+}
+
 // joinSecond gives the second appliance trust of its own, and the enterprise's keys from the first.
 func (s *Stack) joinSecond() error {
-	var further struct{ ProvisioningCode string }
-	if err := s.ask(&further, "enterprise", "code", string(s.Tenant), "--redis", s.Redis.URL()); err != nil {
-		return err
-	}
-	if _, err := s.trust(1, further.ProvisioningCode); err != nil {
-		return err
-	}
-	var invited struct{ JoinCode, Fingerprint string }
-	if err := s.ask(&invited, "appliance", "invite", "--config", s.ApplianceConfig(0)); err != nil {
-		return err
-	}
-	s.Codes = append(s.Codes, sallyport.Secret(invited.JoinCode))
-	joined, err := s.RunWith(invited.JoinCode+"\n", "appliance", "join", "--data", s.ApplianceDir(1), "--code-file", "-")
+	code, err := s.Code(s.Tenant)
 	if err != nil {
 		return err
 	}
-	if got := after(joined.Stdout, "Root key fingerprint: "); got != s.Fingerprint || invited.Fingerprint != s.Fingerprint {
-		return fmt.Errorf("fingerprints differ: %q, %q and %q", s.Fingerprint, invited.Fingerprint, got)
+	if _, err := s.trust(1, code); err != nil {
+		return err
+	}
+	join, err := s.JoinCode()
+	if err != nil {
+		return err
+	}
+	joined, err := s.Join(s.ApplianceDir(1), join)
+	if err != nil {
+		return err
+	}
+	if got := after(joined.Stdout, "Root key fingerprint: "); got != s.Fingerprint {
+		return fmt.Errorf("fingerprints differ: %q and %q", s.Fingerprint, got)
 	}
 	return nil
+}
+
+// JoinCode makes a join code on the first appliance.
+func (s *Stack) JoinCode() (sallyport.Secret, error) {
+	var invited struct{ JoinCode, Fingerprint string }
+	if err := s.ask(&invited, "appliance", "invite", "--config", s.ApplianceConfig(0)); err != nil {
+		return "", err
+	}
+	if invited.Fingerprint != s.Fingerprint {
+		return "", fmt.Errorf("fingerprints differ: %q and %q", s.Fingerprint, invited.Fingerprint)
+	}
+	s.Codes = append(s.Codes, sallyport.Secret(invited.JoinCode))
+	return sallyport.Secret(invited.JoinCode), nil
+}
+
+// Join gets the enterprise's keys with a join code.
+func (s *Stack) Join(dir string, code sallyport.Secret) (Result, error) {
+	return s.RunWith(string(code)+"\n", "appliance", "join", "--data", dir, "--code-file", "-")
 }
 
 // startAppliances starts both with each other as peer.

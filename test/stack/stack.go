@@ -28,11 +28,12 @@ import (
 
 // Options change what Start starts. The zero value is a stack as it should be.
 type Options struct {
-	// LockoutThreshold of the domain; 0: wrong passwords lock nobody out.
-	LockoutThreshold int
 	// RADIUSTimeout is how long the gateway waits for an answer; 0: 5 s.
 	RADIUSTimeout time.Duration
 }
+
+// lockout is high: with 0 the directory would count no wrong passwords at all.
+const lockout = 50
 
 // Names that tests look for.
 const (
@@ -130,7 +131,7 @@ func (s *Stack) startParts() {
 	part(func() { s.bin = harness.Build(s.tb, "github.com/sallyport/sallyport/cmd/sallyport") })
 	part(func() { s.Redis = harness.StartRedis(s.tb, harness.RedisAppendOnly()) })
 	part(func() {
-		s.Samba = harness.StartSamba(s.tb, harness.LockoutThreshold(s.opts.LockoutThreshold))
+		s.Samba = harness.StartSamba(s.tb, harness.LockoutThreshold(lockout))
 		s.LDAP = harness.StartProxy(s.tb, s.Samba.Addr())
 	})
 	part(func() { s.Postgres = harness.StartPostgres(s.tb) })

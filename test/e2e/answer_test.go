@@ -1,0 +1,218 @@
+package e2e_test
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/deviceproto"
+	"github.com/sallyport/sallyport/internal/sealed"
+	"github.com/sallyport/sallyport/test/browserclient"
+	"github.com/sallyport/sallyport/test/stack"
+	tokenstore "github.com/sallyport/sallyport/tokensvc/store"
+)
+
+// otherNumber is one that is not shown.
+func otherNumber(n string) string {
+	if n == "10" {
+		return "11"
+	}
+	return "10"
+}
+
+func TestAnswersOfThePhone(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	for name, c := range map[string]struct {
+		decision sallyport.Decision
+		number   func(string) string
+		why      sallyport.Reason
+	}{
+		"wrong number":   {sallyport.DecisionApprove, otherNumber, sallyport.ReasonWrongNumber},
+		"missing number": {sallyport.DecisionApprove, func(string) string { return "" }, sallyport.ReasonWrongNumber},
+		"reject":         {sallyport.DecisionDeny, func(n string) string { return n }, sallyport.ReasonRejected},
+		"not me":         {sallyport.DecisionNotMe, func(n string) string { return n }, sallyport.ReasonNotMe},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u, d := enrolled(t, s)
+			l := pushed(t, s.Page(), u)
+			ctx := within(t, patience)
+			q, err := d.Challenge(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := q.Answer(ctx, c.decision, c.number(l.Prompt.Number)); err != nil {
+				t.Fatal(err)
+			}
+			deniedFor(t, l, c.why)
+			// An answer is final: the right number comes too late now.
+			refusedWith(t, q.Answer(ctx, sallyport.DecisionApprove, l.Prompt.Number), sallyport.CodeConflict, sallyport.CodeExpired, sallyport.CodeNotFound)
+			if p := l.Prompt; p.Token != "" {
+				t.Error("a token after all")
+			}
+		})
+	}
+}
+
+func TestLateNumberAfterNobodyAnswered(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	u, d := enrolled(t, s)
+	begun := time.Now()
+	l := pushed(t, s.Page(), u)
+	number := l.Prompt.Number
+	ctx := within(t, 2*patience)
+	q, err := d.Challenge(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := l.AwaitEnd(ctx)
+	if err != nil || p.Reason != sallyport.ReasonTimeout {
+		t.Fatalf("%v, %+v", err, p)
+	}
+	if took := time.Since(begun); took < 29*time.Second || took > 45*time.Second {
+		t.Errorf("the login ended after %v, want 30 s", took)
+	}
+	refusedWith(t, q.Answer(ctx, sallyport.DecisionApprove, number), sallyport.CodeExpired, sallyport.CodeNotFound)
+	again := l.At(s.Page())
+	again.Session = l.Session
+	deniedFor(t, again, sallyport.ReasonTimeout)
+}
+
+func TestSecondTabTakesThePhoneOver(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	u, d := enrolled(t, s)
+	first := pushed(t, s.PageAt(0), u)
+	second := pushed(t, s.PageAt(1), u)
+	deniedFor(t, first, sallyport.ReasonSuperseded)
+	if err := d.Approve(within(t, patience), second.Prompt.Number); err != nil {
+		t.Fatal(err)
+	}
+	tokenOf(t, second)
+}
+
+func TestTokenCodeInsteadOfThePush(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	u, d := enrolled(t, s)
+	l := pushed(t, s.Page(), u)
+	ctx := within(t, patience)
+	say := func(m browserclient.Message) {
+		t.Helper()
+		if err := l.Say(ctx, m); err != nil {
+			t.Fatalf("%s: %v", m.Action, err)
+		}
+	}
+	say(browserclient.Message{Action: "use_code"})
+	if l.Prompt.Kind != sallyport.PromptCode {
+		t.Fatalf("%+v", l.Prompt)
+	}
+	say(browserclient.Message{Action: "code", Code: "000000"})
+	if l.Prompt.Reason != sallyport.ReasonWrongCode {
+		t.Fatalf("%+v", l.Prompt)
+	}
+	code, err := d.CodeAt(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(browserclient.Message{Action: "code", Code: string(code)})
+	token := tokenOf(t, l)
+	if !radclient(t, s, s.RADIUSAddrs()[1], u.Name, token) {
+		t.Error("the token is refused")
+	}
+	if radclient(t, s, s.RADIUSAddrs()[0], u.Name, code) {
+		t.Error("the code is good for a second time")
+	}
+}
+
+// forger answers as the token service: it writes what it likes into the service's own store.
+func forger(t *testing.T, s *stack.Stack) *tokenstore.Store {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	return tokenstore.New(s.Redis.Client(), tokenstore.NewEvents(s.Redis.Client(), log))
+}
+
+func TestTokenServiceCannotApprove(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	for name, forge := range map[string]func(t *testing.T, d *stack.Device, q *stack.Challenge, number string) []byte{
+		"with keys of its own": func(t *testing.T, d *stack.Device, q *stack.Challenge, number string) []byte {
+			return forged(t, d, make([]byte, 32), q, number)
+		},
+		"with the device's seal and a signature of its own": func(t *testing.T, d *stack.Device, q *stack.Challenge, number string) []byte {
+			return forged(t, d, d.Keys.Details, q, number)
+		},
+		"with octets of no meaning": func(*testing.T, *stack.Device, *stack.Challenge, string) []byte {
+			return make([]byte, 1024)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u, d := enrolled(t, s)
+			l := pushed(t, s.Page(), u)
+			ctx := within(t, patience)
+			q, err := d.Challenge(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The number is more than a token service knows; it shall not help.
+			if err := forger(t, s).AnswerChallenge(ctx, s.Tenant, d.Device(), q.ID, forge(t, d, q, l.Prompt.Number)); err != nil {
+				t.Fatal(err)
+			}
+			deniedFor(t, l, sallyport.ReasonBadApproval)
+		})
+	}
+	t.Run("with the device's answer to an earlier question", func(t *testing.T) {
+		t.Parallel()
+		u, d := enrolled(t, s)
+		ctx := within(t, patience)
+		first := pushed(t, s.Page(), u)
+		q, err := d.Challenge(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		box, err := q.Seal(sallyport.DecisionApprove, first.Prompt.Number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Answer(ctx, q.ID, box); err != nil {
+			t.Fatal(err)
+		}
+		tokenOf(t, first)
+		second := pushed(t, s.Page(), u)
+		next, err := d.ChallengeOtherThan(ctx, q.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := forger(t, s).AnswerChallenge(ctx, s.Tenant, d.Device(), next.ID, box); err != nil {
+			t.Fatal(err)
+		}
+		deniedFor(t, second, sallyport.ReasonBadApproval)
+	})
+}
+
+// forged is an approval that is right in everything but the key that signs it, sealed under a key.
+func forged(t *testing.T, d *stack.Device, details sallyport.Key, q *stack.Challenge, number string) []byte {
+	t.Helper()
+	key, err := deviceproto.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
+		"iss": d.Device(), "sub": q.ID, "iat": time.Now().Unix(), "decision": sallyport.DecisionApprove, "number": number,
+		"user": q.Details.User, "application": q.Details.Application,
+	})
+	answer.Header["typ"], answer.Header["kid"] = "sallyport-answer+jwt", d.Device()
+	text, err := answer.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	padded := fmt.Sprintf("%-1024s", text)
+	return sealed.Seal(details, []byte(padded), sealed.Fields("answer", string(q.ID), string(d.Device())))
+}
