@@ -18,7 +18,7 @@ const (
 	aliveFor   = 3 * time.Second
 	aliveEvery = time.Second
 	// blindAfter is how long a replica may be without Redis before it ends its streams.
-	blindAfter = 10 * time.Second
+	blindAfter = 5 * time.Second
 )
 
 // channel carries "view <enterprise> <login> <version>" and "gone <instance>" to every replica. A lost
