@@ -33,6 +33,7 @@ func Open(ctx context.Context, address string) (redis.UniversalClient, error) {
 func options(address string) (*redis.UniversalOptions, error) {
 	u := &redis.UniversalOptions{
 		DisableIdentity:          true, // CLIENT SETINFO is unknown to Redis 7.0
+		Protocol:                 2,    // with 3 the client looks for pushes around every command, and nobody here wants any
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		DialTimeout:              2 * time.Second,
 		ReadTimeout:              2 * time.Second,
