@@ -50,6 +50,9 @@ func (c *Client) poll(ctx context.Context, path, session string, v *View) error 
 	return nil
 }
 
+// errSilent: nothing was heard on a stream, as behind a proxy that holds answers back.
+var errSilent = fmt.Errorf("%w: the stream is silent", ErrNetwork)
+
 // Stream listens to server-sent events until a view was taken for which until is true, or the stream
 // ends. heard says whether anything arrived.
 func (l *Login) Stream(ctx context.Context, until func(Prompt) bool) (heard bool, err error) {
@@ -58,6 +61,11 @@ func (l *Login) Stream(ctx context.Context, until func(Prompt) bool) (heard bool
 	var quiet atomic.Bool
 	alarm := time.AfterFunc(firstView, func() { quiet.Store(true); cancel() })
 	defer alarm.Stop()
+	defer func() {
+		if quiet.Load() && !heard {
+			err = errSilent
+		}
+	}()
 	resp, err := l.c.do(ctx, http.MethodGet, "/"+string(l.ID)+"/events", l.Session, "text/event-stream", nil)
 	if err != nil {
 		return false, err
@@ -89,7 +97,7 @@ func (l *Login) Stream(ctx context.Context, until func(Prompt) bool) (heard bool
 			name, data = "", ""
 		}
 	}
-	return heard, fmt.Errorf("%w: the stream ended (silent: %v, %v)", ErrNetwork, quiet.Load(), lines.Err())
+	return heard, fmt.Errorf("%w: the stream ended (%v)", ErrNetwork, lines.Err())
 }
 
 func (l *Login) event(name, data string) error {
@@ -129,6 +137,10 @@ func (l *Login) Await(ctx context.Context, until func(Prompt) bool) (Prompt, err
 		}
 		if heard {
 			fails, lost = 0, time.Time{}
+		}
+		if errors.Is(err, errSilent) {
+			streaming = false
+			continue
 		}
 		if err == nil {
 			continue

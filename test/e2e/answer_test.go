@@ -2,7 +2,14 @@ package e2e_test
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/internal/deviceproto"
 	"github.com/sallyport/sallyport/internal/sealed"
 	"github.com/sallyport/sallyport/test/browserclient"
+	"github.com/sallyport/sallyport/test/harness"
 	"github.com/sallyport/sallyport/test/stack"
 	tokenstore "github.com/sallyport/sallyport/tokensvc/store"
 )
@@ -95,6 +103,52 @@ func TestSecondTabTakesThePhoneOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	tokenOf(t, second)
+}
+
+// hoarder is a proxy that passes an answer on when it has all of it; it counts polls.
+func hoarder(t *testing.T, s *stack.Stack) (base string, polls *atomic.Int32) {
+	t.Helper()
+	polls = &atomic.Int32{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("after") {
+			polls.Add(1)
+		}
+		out := r.Clone(r.Context())
+		out.URL.Scheme, out.URL.Host, out.RequestURI = "http", s.Cloud.Addr(), ""
+		resp, err := http.DefaultTransport.RoundTrip(out)
+		if err != nil {
+			return
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return
+		}
+		maps.Copy(w.Header(), resp.Header)
+		w.WriteHeader(resp.StatusCode)
+		_, _ = w.Write(body)
+	}))
+	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
+	return srv.URL, polls
+}
+
+func TestSomethingOnTheWayHoldsTheStreamBack(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	u, d := enrolled(t, s)
+	c := s.Page()
+	var polls *atomic.Int32
+	c.Base, polls = hoarder(t, s)
+	l := pushed(t, c, u)
+	end := watching(t, l)
+	stack.Until(t, patience, "a poll in place of the silent stream", func() bool { return polls.Load() > 0 })
+	if err := d.Approve(within(t, patience), l.Prompt.Number); err != nil {
+		t.Fatal(err)
+	}
+	p, err := end(within(t, patience))
+	if err != nil || p.Token == "" {
+		t.Errorf("%v, %+v", err, p)
+	}
 }
 
 func TestTokenCodeInsteadOfThePush(t *testing.T) {
@@ -215,4 +269,40 @@ func forged(t *testing.T, d *stack.Device, details sallyport.Key, q *stack.Chall
 	}
 	padded := fmt.Sprintf("%-1024s", text)
 	return sealed.Seal(details, []byte(padded), sealed.Fields("answer", string(q.ID), string(d.Device())))
+}
+
+// TestPhoneOnTheCommandLine is the newcomer's way: a device on the command line, for a user that the
+// domain was made with, named in each of the ways in which people type their name.
+func TestPhoneOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	dir := filepath.Join(t.TempDir(), "phone")
+	authenticator := func(stdin string, args ...string) string {
+		t.Helper()
+		r, err := s.RunWith(stdin, append([]string{"authenticator"}, append(args, "--store", dir)...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Stdout
+	}
+	e := s.Invite(t, harness.Alice)
+	if said := authenticator(string(e.Link), "enrol", "-"); !strings.Contains(said, stack.EnterpriseName) {
+		t.Errorf("enrol says %q", said)
+	}
+	e.Done(t)
+	for _, name := range []string{harness.Alice, strings.ToUpper(harness.Alice), harness.SambaDomain + `\` + harness.Alice, harness.Alice + "@" + harness.UPNSuffix} {
+		u := stack.User{Name: name, Password: harness.UserPassword}
+		l := pushed(t, s.Page(), u)
+		if said := authenticator("", "pending"); !strings.Contains(said, stack.Nickname) {
+			t.Errorf("pending says %q", said)
+		}
+		authenticator("", "approve", "--number", l.Prompt.Number)
+		if token := tokenOf(t, l); !radclient(t, s, s.RADIUSAddrs()[0], name, token) {
+			t.Errorf("%s: the token is refused", name)
+		}
+	}
+	code := strings.TrimSpace(authenticator("", "code"))
+	if accept := radclient(t, s, s.RADIUSAddrs()[1], harness.Alice, sallyport.Secret(strings.Fields(code)[0])); !accept {
+		t.Errorf("the code %q is refused", code)
+	}
 }
