@@ -48,9 +48,15 @@ func Join(ctx context.Context, t *trust.Trust, code sallyport.Secret, opts JoinO
 		return nil, fmt.Errorf("prepare tunnel: %w", err)
 	}
 	run, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- client.Run(run) }()
-	defer func() { stop(); <-ended }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = client.Run(run) // ends with run; why there is no stream, its status says
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
 	if err := connected(ctx, client); err != nil {
 		return nil, err
 	}
