@@ -414,6 +414,7 @@ func judged(access bool, err error, moment string) string {
 	if errors.As(err, &d) {
 		switch {
 		case d.why == sallyport.ReasonCredentials && moment == atDirectoryWrong,
+			d.why == sallyport.ReasonSuperseded && moment == atDirectory, // by another login of the same user: see askDirectory
 			d.why == sallyport.ReasonUnavailable, d.why == sallyport.ReasonTimeout, d.why == sallyport.ReasonExpired, d.why == sallyport.ReasonPushFailed:
 			return ""
 		}
