@@ -140,17 +140,18 @@ func (s *Service) challenges(r *http.Request, dev *device, _ []byte) (any, error
 		}
 		return c.open()
 	})
-	s.change(func() { dev.challenge.note(number) })
+	s.change(func() { dev.challenge.note(number, len(list.Challenges) > 0) })
 	return list, nil
 }
 
-// note is under the lock.
-func (c *Challenge) note(poll int) {
+// note takes down what the answer to a poll told, whatever has become of the challenge since. It is
+// under the lock.
+func (c *Challenge) note(poll int, told bool) {
 	switch {
 	case c == nil:
-	case c.open() && c.shownAt == 0:
+	case told && c.shownAt == 0:
 		c.shownAt = poll
-	case !c.open() && c.shownAt > 0 && c.goneAt == 0:
+	case !told && !c.open() && c.shownAt > 0 && c.goneAt == 0:
 		c.goneAt = poll
 	}
 }
