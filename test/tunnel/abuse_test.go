@@ -117,9 +117,8 @@ func TestBadStreamsEndAloneAndHarmNobody(t *testing.T) {
 		ended(t, s)
 	})
 	wantCode(t, await(t, "a good appliance's request ends", ask(t, a, credentials())), "")
-	if n := len(good.client.Status().Streams); n != 2 {
-		t.Fatalf("the good appliance has %d streams", n)
-	}
+	// The second stream may not have been open yet when the bad ones came: it comes all the same.
+	eventually(t, "the good appliance has both streams", func() bool { return len(good.client.Status().Streams) == 2 })
 }
 
 func TestUnknownAnswersAreIgnored(t *testing.T) {
