@@ -26,7 +26,7 @@ func (h *Hub) NewServer(config *tls.Config) *grpc.Server {
 		grpc.MaxSendMsgSize(MaxFrame),
 		grpc.MaxHeaderListSize(16<<10),
 		grpc.ReadBufferSize(0),
-		grpc.WriteBufferSize(16<<10),
+		grpc.WriteBufferSize(4<<10), // each beat of an idle stream takes one, thousands at a time
 		grpc.WaitForHandlers(true),
 	)
 	tunnelpb.RegisterTunnelServer(s, h)
