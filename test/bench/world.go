@@ -9,9 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -137,6 +141,30 @@ func (w *world) startCloud(ctx context.Context, name string, https bool, tokens 
 	return w.start(ctx, name, "cloud", cfg, nil)
 }
 
+// collected has a replica of the cloud collect its garbage, and returns its resident memory then: what
+// is in use. A Go process keeps about as much again for what it will throw away next.
+func (c *child) collected(ctx context.Context) (int64, error) {
+	if err := c.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		return 0, fmt.Errorf("ask %s to collect garbage: %w", c.name, err)
+	}
+	pause(ctx, 3*time.Second)
+	return c.rss()
+}
+
+func collectWhenTold(ctx context.Context) {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGUSR1)
+	defer signal.Stop(told)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-told:
+			debug.FreeOSMemory()
+		}
+	}
+}
+
 // runCloud is a replica of the cloud, as 'sallyport cloud' runs it.
 func runCloud(ctx context.Context, settings []byte, log *slog.Logger, say func(ready) error) error {
 	var cfg cloud.Config
@@ -147,6 +175,11 @@ func runCloud(ctx context.Context, settings []byte, log *slog.Logger, say func(r
 	if err != nil {
 		return err
 	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { collectWhenTold(ctx) })
 	if err := say(ready{Addr: s.Addr(), Tunnel: s.TunnelAddr()}); err != nil {
 		return err
 	}
@@ -173,4 +206,26 @@ func until(ctx context.Context, longest time.Duration, what string, ok func() (b
 		}
 		pause(ctx, 10*time.Millisecond)
 	}
+}
+
+// memory is what a process holds for each of many alike things.
+type memory struct{ resident, inUse float64 }
+
+// grown measures what n things cost the process, for which before was the resident memory without them.
+func (c *child) grown(ctx context.Context, before int64, n int) (m memory, err error) {
+	for _, part := range []struct {
+		read func() (int64, error)
+		to   *float64
+	}{{c.rss, &m.resident}, {func() (int64, error) { return c.collected(ctx) }, &m.inUse}} {
+		v, err := part.read()
+		if err != nil {
+			return m, err
+		}
+		*part.to = float64(v-before) / float64(n) / 1024
+	}
+	return m, nil
+}
+
+func (m memory) String() string {
+	return fmt.Sprintf("%.1f KiB (%.1f KiB right after a collection)", m.resident, m.inUse)
 }
