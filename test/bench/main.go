@@ -103,6 +103,7 @@ func measureAll(ctx context.Context, args []string) error {
 		return err
 	}
 	rep := report{machine: describeMachine(ctx), begun: time.Now()}
+	var failures error
 	for _, m := range measurements {
 		if only != "" && !slices.Contains(strings.Split(only, ","), m.name) {
 			continue
@@ -110,7 +111,8 @@ func measureAll(ctx context.Context, args []string) error {
 		_, _ = fmt.Fprintf(b.out, "%s  %s: %s\n", time.Now().Format("15:04:05"), m.name, m.what)
 		rows, err := m.run(ctx, b)
 		if err != nil {
-			return fmt.Errorf("measure %s: %w", m.name, err)
+			failures = errors.Join(failures, fmt.Errorf("measure %s: %w", m.name, err))
+			rows = []row{{what: m.what, ours: "could not be measured"}}
 		}
 		rep.rows = append(rep.rows, rows...)
 		for _, r := range rows {
@@ -120,7 +122,7 @@ func measureAll(ctx context.Context, args []string) error {
 	rep.took = time.Since(rep.begun)
 	if out == "" {
 		_, err := fmt.Fprintln(b.out, "\n"+rep.markdown())
-		return err
+		return errors.Join(failures, err)
 	}
-	return rep.write(out)
+	return errors.Join(failures, rep.write(out))
 }

@@ -24,6 +24,9 @@ const settle = 12 * time.Second
 // heartbeat is how often an appliance shows a sign of life: what the cloud asks for by default.
 const heartbeat = 3 * time.Second
 
+// tries is how often a stream is opened before that counts as a failure.
+const tries = 5
+
 type streamSettings struct {
 	Keys    string
 	Address string
@@ -82,6 +85,10 @@ func runStreams(ctx context.Context, settings []byte, _ *slog.Logger, say func(r
 	for i := range set.N {
 		opening.Go(func() error {
 			s, err := openStream(ctx, ca, set, i)
+			for try := 1; err != nil && try < tries && ctx.Err() == nil; try++ { // as an appliance does
+				pause(ctx, time.Second)
+				s, err = openStream(ctx, ca, set, i)
+			}
 			if err == nil {
 				beating.Go(func() error { return keepOpen(ctx, s) })
 			}
