@@ -182,6 +182,27 @@ func TestChallengesOfOneDeviceAtOnceLeaveOnePending(t *testing.T) {
 	}
 }
 
+// A transaction that wants a second connection must not wait for those that want one, too.
+func TestManyChallengesAtOnceDoNotWaitForOneAnother(t *testing.T) {
+	w := newWorld(t)
+	r := w.start(nil)
+	a := r.appliance("hospital")
+	phones := make([]*phone, 200)
+	for i := range phones {
+		phones[i] = r.enrol("hospital", deviceproto.ProviderAPNs)
+	}
+	var wg sync.WaitGroup
+	for _, p := range phones {
+		wg.Go(func() {
+			req := request(t, p, sallyport.ChallengeID(sallyport.NewID()), 30*time.Second)
+			if _, err := a.CreateChallenge(t.Context(), req); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestChallengesEndByTimeAndByCancelling(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(nil)

@@ -25,15 +25,20 @@ const keep = 5 * time.Minute
 // races is how often a transaction is tried that lost against another one.
 const races = 16
 
+// transactions is how many run at once. Each holds a connection of the pool, which has 64 (redisconn),
+// and may ask for a second one: with as many transactions as connections, all would wait for ever.
+const transactions = 32
+
 // Store reads and writes that memory.
 type Store struct {
 	redis  redis.UniversalClient
 	events *Events
+	room   chan struct{} // for transactions
 }
 
 // New returns a store that tells events what it changed.
 func New(rdb redis.UniversalClient, events *Events) *Store {
-	return &Store{redis: rdb, events: events}
+	return &Store{redis: rdb, events: events, room: make(chan struct{}, transactions)}
 }
 
 // Ping reports whether Redis answers.
@@ -72,6 +77,12 @@ func (s *Store) Once(ctx context.Context, t sallyport.TenantID, d sallyport.Devi
 
 // watch runs fn in an optimistic transaction over keys, again when another one came first.
 func (s *Store) watch(ctx context.Context, fn func(*redis.Tx) error, keys ...string) error {
+	select {
+	case s.room <- struct{}{}:
+		defer func() { <-s.room }()
+	case <-ctx.Done():
+		return unavailable("settle transaction", ctx.Err())
+	}
 	for range races {
 		err := s.redis.Watch(ctx, fn, keys...)
 		if !errors.Is(err, redis.TxFailedErr) {
