@@ -31,6 +31,7 @@ func measureWaiting(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer w.stop(replica) // before its appliances: a profile of it should not show how it looks for others
 	tenant, _, err := w.newEnterprise(ctx)
 	if err != nil {
 		return nil, err

@@ -127,6 +127,12 @@ func (w *world) start(ctx context.Context, name, role string, settings any, hear
 	return c, at, err
 }
 
+// stop ends one child before the world ends.
+func (w *world) stop(c *child) {
+	w.children = slices.DeleteFunc(w.children, func(other *child) bool { return other == c })
+	c.stop()
+}
+
 // startCloud starts a replica of the cloud that limits nobody: all browsers here have one address.
 func (w *world) startCloud(ctx context.Context, name string, https bool, tokens string) (*child, ready, error) {
 	cfg := cloud.Config{
