@@ -31,6 +31,21 @@ type EnrolmentID string
 // without padding, 43 characters) of the public key that the device made.
 type DeviceID string
 
+// DomainID names an Active Directory domain.
+type DomainID string
+
+// UserID names somebody of a domain; it stays when the account is renamed.
+type UserID string
+
+// UserPolicyID names a user policy.
+type UserPolicyID string
+
+// EnrolRuleID names an enrol rule.
+type EnrolRuleID string
+
+// AdministratorID names an administrator.
+type AdministratorID string
+
 // maxID bounds every identifier that arrives from outside, in octets.
 const maxID = 64
 
