@@ -81,7 +81,7 @@ func (s *Store) PutDevice(ctx context.Context, d sallyport.Device) error {
 	if err := checkDevice(d); err != nil {
 		return err
 	}
-	return s.change(ctx, "save device", func(ctx context.Context, tx *sql.Tx) error {
+	return s.change(ctx, "save device", func(ctx context.Context, tx *changing) error {
 		result, err := tx.ExecContext(ctx, `
 			INSERT INTO devices (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, platform = excluded.platform,
@@ -107,8 +107,8 @@ func (s *Store) DeleteDevice(ctx context.Context, id sallyport.DeviceID) error {
 	if err := checkID("device", string(id)); err != nil {
 		return err
 	}
-	return s.change(ctx, "delete device", func(ctx context.Context, tx *sql.Tx) error {
-		return deleteOne(ctx, tx, "device", `DELETE FROM devices WHERE id = $1`, string(id))
+	return s.change(ctx, "delete device", func(ctx context.Context, tx *changing) error {
+		return deleteOne(ctx, tx.Tx, "device", `DELETE FROM devices WHERE id = $1`, string(id))
 	})
 }
 

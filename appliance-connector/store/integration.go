@@ -47,14 +47,14 @@ func (s *Store) PutIntegration(ctx context.Context, i sallyport.Integration) err
 	if err := checkIntegration(i); err != nil {
 		return err
 	}
-	return s.change(ctx, "save integration", func(ctx context.Context, tx *sql.Tx) error {
-		if err := checkOwn(ctx, tx, i); err != nil {
+	return s.change(ctx, "save integration", func(ctx context.Context, tx *changing) error {
+		if err := checkOwn(ctx, tx.Tx, i); err != nil {
 			return err
 		}
-		if err := s.writeIntegration(ctx, tx, i); err != nil {
+		if err := s.writeIntegration(ctx, tx.Tx, i); err != nil {
 			return fmt.Errorf("write integration: %w", err)
 		}
-		return writeLists(ctx, tx, i)
+		return writeLists(ctx, tx.Tx, i)
 	})
 }
 
@@ -63,8 +63,8 @@ func (s *Store) DeleteIntegration(ctx context.Context, id sallyport.IntegrationI
 	if err := checkID("integration", string(id)); err != nil {
 		return err
 	}
-	return s.change(ctx, "delete integration", func(ctx context.Context, tx *sql.Tx) error {
-		return deleteOne(ctx, tx, "integration", `DELETE FROM integrations WHERE id = $1`, string(id))
+	return s.change(ctx, "delete integration", func(ctx context.Context, tx *changing) error {
+		return deleteOne(ctx, tx.Tx, "integration", `DELETE FROM integrations WHERE id = $1`, string(id))
 	})
 }
 

@@ -11,13 +11,17 @@ import (
 // minPoll bounds how often Watch asks the database.
 const minPoll = 10 * time.Millisecond
 
-// change runs fn and raises the revision in one transaction. The revision's row is written last and
-// held until the commit, so that revisions become visible in their order.
-func (s *Store) change(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
+// change runs fn, writes its audit records, and raises the revision in one transaction. The revision's
+// row is written last and held until the commit, so that revisions become visible in their order.
+func (s *Store) change(ctx context.Context, doing string, fn func(context.Context, *changing) error) error {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
 	err := s.engine.transact(ctx, func(tx *sql.Tx) error {
-		if err := fn(ctx, tx); err != nil {
+		c := &changing{Tx: tx}
+		if err := fn(ctx, c); err != nil {
+			return err
+		}
+		if err := s.appendAudit(ctx, tx, c.records); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE revision SET value = value + 1`)

@@ -31,7 +31,7 @@ func (s *Store) SetSetting(ctx context.Context, name, value string) error {
 	if len(value) > maxSetting || !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
 		return invalidf("A setting is UTF-8 text without NUL, at most %d octets.", maxSetting)
 	}
-	return s.change(ctx, "save setting", func(ctx context.Context, tx *sql.Tx) error {
+	return s.change(ctx, "save setting", func(ctx context.Context, tx *changing) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES ($1, $2)
 			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 		return err

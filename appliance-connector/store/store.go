@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/sealed"
 )
 
 // defaultTimeout bounds a call whose context has no deadline.
@@ -31,12 +32,20 @@ const openTimeout = 30 * time.Second
 
 // Store is one open database. It is safe for concurrent use; make it with Open.
 type Store struct {
-	engine *engine
-	box    sealer
-	now    func() time.Time
-	log    *slog.Logger
-	stop   context.CancelFunc
-	tasks  sync.WaitGroup
+	*shared
+	actor sallyport.Actor
+}
+
+// shared is what the views of one open database have in common.
+type shared struct {
+	engine   *engine
+	box      sealer
+	auditKey sallyport.Key
+	chain    string
+	now      func() time.Time
+	log      *slog.Logger
+	stop     context.CancelFunc
+	tasks    sync.WaitGroup
 }
 
 // Option changes how a Store works.
@@ -58,7 +67,7 @@ func Open(ctx context.Context, address string, master sallyport.Key, options ...
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	s := &Store{now: time.Now, log: slog.New(slog.DiscardHandler)}
+	s := &Store{shared: &shared{chain: localChain, now: time.Now, log: slog.New(slog.DiscardHandler)}}
 	for _, option := range options {
 		option(s)
 	}
@@ -84,7 +93,7 @@ func (s *Store) prepare(ctx context.Context, master sallyport.Key) error {
 	if err != nil {
 		return err
 	}
-	s.box = box
+	s.box, s.auditKey = box, sealed.Derive(box.key, nil, "sallyport/v1 audit trail", sealed.KeySize)
 	return nil
 }
 
