@@ -1,0 +1,64 @@
+// Package admin is the one door for everything that an administrator does to an appliance: the console,
+// the HTTP API and the command line call its methods, and nothing else changes the store in a person's
+// name (docs/decisions/0008-administration.md).
+//
+// One noun is one file. Every operation is a method of Service that takes the actor, and begins with
+//
+//	db, err := s.as(actor, "PutAdministrator")
+//
+// which looks the operation up in the table of permission.go and gives the store in the actor's name. There
+// is no other way to the store, so an operation that is not in the table cannot be done by anybody. An
+// operation then checks its input (FieldErrors), what the actor's scope leaves of it (inScope), calls the
+// store, and returns a noun of the root package. Errors are *sallyport.Error.
+//
+// The package draws nothing, listens to nothing, and never decides about a login at a gateway.
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/store"
+)
+
+// Config is what a Service works with.
+type Config struct {
+	// Store may be opened by others as well; nothing of it is kept here.
+	Store *store.Store
+	// Now and Sleep are the clock; nil: the system's.
+	Now   func() time.Time
+	Sleep func(context.Context, time.Duration)
+	Log   *slog.Logger
+}
+
+// Service is the door. It is safe for concurrent use.
+type Service struct {
+	cfg Config
+	now func() time.Time
+	log *slog.Logger
+}
+
+// New makes a Service.
+func New(cfg Config) (*Service, error) {
+	if cfg.Store == nil {
+		return nil, errors.New("make administration: it needs a store")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Service{cfg: cfg, now: cfg.Now, log: cfg.Log}, nil
+}
+
+// as opens the store in the actor's name for an operation, or says why the actor may not.
+func (s *Service) as(actor sallyport.Actor, op Operation) (*store.Store, error) {
+	if err := May(actor, op); err != nil {
+		return nil, err
+	}
+	return s.cfg.Store.As(actor), nil
+}

@@ -1,0 +1,63 @@
+package admin
+
+import (
+	"slices"
+
+	"github.com/sallyport/sallyport"
+)
+
+// Operation is the name of a method of Service.
+type Operation string
+
+// permission says who may do an operation.
+type permission struct {
+	// roles may; nobody else.
+	roles []sallyport.Role
+	// limited: an actor whose scope is not everybody may as well. The operation itself then keeps to the
+	// scope. Without it, what concerns all users is left to those who may act on all of them.
+	limited bool
+	// person: only somebody at the console or at the appliance's command line, never an API token. What
+	// makes or widens access is so.
+	person bool
+	// anybody: before there is an actor at all: signing in, and what only reads the actor's own request.
+	anybody bool
+}
+
+// The rows of the table are made of these.
+var (
+	superOnly  = []sallyport.Role{sallyport.RoleSuper}
+	supervised = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAuditor}
+	admins     = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin}
+	overseers  = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleAuditor}
+	helpers    = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleHelpDesk}
+	everyone   = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleHelpDesk, sallyport.RoleAuditor}
+)
+
+// permissions is the whole table: an operation that is not in it cannot be done. Add a row with each
+// exported method of Service; the test of this file compares the two.
+var permissions = map[Operation]permission{
+	// setting.go
+	"ConsoleSettings":    {roles: overseers, limited: true},
+	"SetConsoleSettings": {roles: superOnly, person: true},
+}
+
+// May returns nil when the actor may do the operation, and else an error that says so. A page asks it before
+// it offers a button; the operation asks it again.
+func May(actor sallyport.Actor, op Operation) error {
+	p, known := permissions[op]
+	switch {
+	case !known:
+		return sallyport.Errorf(sallyport.CodeDenied, "Nobody may do this.", nil)
+	case p.anybody:
+		return nil
+	case actor.Kind != sallyport.ActorAdministrator && actor.Kind != sallyport.ActorToken && actor.Kind != sallyport.ActorLocal:
+		return sallyport.Errorf(sallyport.CodeDenied, "Only an administrator may do this.", nil)
+	case !slices.Contains(p.roles, actor.Role):
+		return sallyport.Errorf(sallyport.CodeDenied, "Your role does not allow this. Ask a super administrator.", nil)
+	case !p.limited && !actor.Scope.Unlimited():
+		return sallyport.Errorf(sallyport.CodeDenied, "This concerns all users, and you look after some of them. Ask an administrator for all.", nil)
+	case p.person && actor.Kind == sallyport.ActorToken:
+		return sallyport.Errorf(sallyport.CodeDenied, "This cannot be done with an API token. Sign in to the console.", nil)
+	}
+	return nil
+}
