@@ -19,4 +19,7 @@ type Integration struct {
 	// Origins are the page origins ("https://vpn.example.org") from which a sealed
 	// password is accepted.
 	Origins []string
+	// AllowNonLicensed lets users without a licence for remote access, and accounts that are not in the
+	// list of users, in on the directory's word alone; else they are refused.
+	AllowNonLicensed bool
 }
