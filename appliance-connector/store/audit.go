@@ -1,21 +1,29 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"github.com/sallyport/sallyport"
-	"github.com/sallyport/sallyport/internal/sealed"
 )
 
 // localChain is the chain of a store that was opened without WithChain.
 const localChain = "local"
+
+// Bounds of an audit record's texts, in octets; longer ones are cut.
+const (
+	maxAuditName = 256
+	maxAuditText = 1024
+	// maxAuditJSON bounds what was before and after; longer, its length is kept instead.
+	maxAuditJSON = 1 << 20
+)
+
+const auditColumns = `chain, sequence, time, actor_kind, actor_id, actor_name, actor_role, address,
+	action, object, object_id, before, after, reason, support_code, mac`
 
 // WithChain names the chain of audit records that this store writes: the appliance's id.
 func WithChain(chain string) Option { return func(s *Store) { s.chain = chain } }
@@ -27,6 +35,7 @@ func (s *Store) As(actor sallyport.Actor) *Store { return &Store{shared: s.share
 type changing struct {
 	*sql.Tx
 	records []sallyport.AuditRecord
+	raise   bool // the revision
 }
 
 // record notes what the change does: action is a noun and a verb ("integration.change"), object what it
@@ -49,62 +58,81 @@ func (c *changing) record(action, object, id string, before, after any) error {
 	return nil
 }
 
+// AppendAudit writes records that belong to no change of the store, such as decisions about logins, in
+// one transaction: all or none, at most 1,000. Chain and sequence are the store's; a record without
+// time or actor gets the store's own. Texts that are too long are cut.
+func (s *Store) AppendAudit(ctx context.Context, records []sallyport.AuditRecord) error {
+	if err := checkBatch("audit records", len(records)); err != nil {
+		return err
+	}
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	err := s.engine.transact(ctx, func(tx *sql.Tx) error { return s.appendAudit(ctx, tx, records) })
+	return s.engine.failure("write audit records", err)
+}
+
 // appendAudit writes records at the end of this store's chain. Its head is locked by the update until
 // the transaction ends, so that one chain has one order.
 func (s *Store) appendAudit(ctx context.Context, tx *sql.Tx, records []sallyport.AuditRecord) error {
 	if len(records) == 0 {
 		return nil
 	}
-	sequence, mac, err := s.lockChain(ctx, tx, len(records))
+	head, err := s.lockHead(ctx, tx, len(records))
 	if err != nil {
 		return fmt.Errorf("lock chain of audit records: %w", err)
 	}
+	rows := make([][]any, 0, len(records))
 	for _, r := range records {
-		sequence++
-		r.Chain, r.Sequence = s.chain, sequence
-		if r.Time.IsZero() {
-			r.Time = s.now()
-		}
-		if r.Actor.Kind == "" {
-			r.Actor = s.actor
-		}
-		r.Actor.Kind = cmp.Or(r.Actor.Kind, sallyport.ActorSystem)
-		mac = s.recordMAC(r, mac)
-		if _, err := tx.ExecContext(ctx, `INSERT INTO audit (chain, sequence, time, actor_kind, actor_id, actor_name, actor_role, address,
-			action, object, object_id, before, after, reason, support_code, mac)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-			r.Chain, r.Sequence, micros(r.Time), r.Actor.Kind, r.Actor.ID, r.Actor.Name, r.Actor.Role, r.Actor.Address,
-			r.Action, r.Object, r.ObjectID, string(r.Before), string(r.After), r.Reason, r.SupportCode, mac); err != nil {
-			return fmt.Errorf("write audit record: %w", err)
-		}
+		head.sequence++
+		r.Chain, r.Sequence = s.chain, head.sequence
+		r = s.complete(r)
+		head.mac = s.recordMAC(r, head.mac)
+		rows = append(rows, []any{
+			r.Chain, r.Sequence, micros(r.Time), string(r.Actor.Kind), r.Actor.ID, r.Actor.Name, string(r.Actor.Role), r.Actor.Address,
+			r.Action, r.Object, r.ObjectID, string(r.Before), string(r.After), r.Reason, r.SupportCode, head.mac,
+		})
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE audit_heads SET mac = $1, head_mac = $2 WHERE chain = $3`, mac, s.headMAC(sequence, mac), s.chain)
-	return err
-}
-
-// lockChain raises the head by n and returns where it stood.
-func (s *Store) lockChain(ctx context.Context, tx *sql.Tx, n int) (sequence int64, mac []byte, err error) {
-	if _, err := tx.ExecContext(ctx, `INSERT INTO audit_heads (chain, sequence, mac, head_mac) VALUES ($1, 0, $2, $2) ON CONFLICT (chain) DO NOTHING`,
-		s.chain, []byte{}); err != nil {
-		return 0, nil, err
+	if err := insertRows(ctx, tx, `INSERT INTO audit (`+auditColumns+`)`, "", rows); err != nil {
+		return fmt.Errorf("write audit records: %w", err)
 	}
-	err = tx.QueryRowContext(ctx, `UPDATE audit_heads SET sequence = sequence + $1 WHERE chain = $2 RETURNING sequence, mac`, n, s.chain).Scan(&sequence, &mac)
-	return sequence - int64(n), mac, err
+	return s.moveHead(ctx, tx, head)
 }
 
-// recordMAC covers everything of a record and the MAC of the one before it.
-func (s *Store) recordMAC(r sallyport.AuditRecord, before []byte) []byte {
-	return s.auditMAC("record", r.Chain, strconv.FormatInt(r.Sequence, 10), strconv.FormatInt(micros(r.Time), 10),
-		string(r.Actor.Kind), r.Actor.ID, r.Actor.Name, string(r.Actor.Role), r.Actor.Address,
-		r.Action, r.Object, r.ObjectID, string(r.Before), string(r.After), r.Reason, r.SupportCode, string(before))
+// complete gives a record what it lacks and bounds its texts.
+func (s *Store) complete(r sallyport.AuditRecord) sallyport.AuditRecord {
+	if r.Time.IsZero() {
+		r.Time = s.now()
+	}
+	if r.Actor.Kind == "" {
+		r.Actor = s.actor
+	}
+	r.Actor.Kind = cmp.Or(r.Actor.Kind, sallyport.ActorSystem)
+	r.Actor.Kind = sallyport.ActorKind(clean(string(r.Actor.Kind), maxAuditName))
+	r.Actor.Role = sallyport.Role(clean(string(r.Actor.Role), maxAuditName))
+	for text, most := range map[*string]int{
+		&r.Actor.ID: maxAuditName, &r.Actor.Name: maxAuditName, &r.Actor.Address: maxAuditName, &r.Action: maxAuditName,
+		&r.Object: maxAuditText, &r.ObjectID: maxAuditName, &r.Reason: maxAuditText, &r.SupportCode: maxAuditName,
+	} {
+		*text = clean(*text, most)
+	}
+	r.Before, r.After = boundJSON(r.Before, maxAuditJSON), boundJSON(r.After, maxAuditJSON)
+	return r
 }
 
-func (s *Store) headMAC(sequence int64, mac []byte) []byte {
-	return s.auditMAC("head", s.chain, strconv.FormatInt(sequence, 10), string(mac))
-}
-
-func (s *Store) auditMAC(fields ...string) []byte {
-	m := hmac.New(sha256.New, s.auditKey)
-	m.Write(sealed.Fields(fields...))
-	return m.Sum(nil)
+// boundJSON takes only JSON of at most so many octets, in UTF-8. What is none becomes a JSON text, what
+// is longer its length.
+func boundJSON(text json.RawMessage, most int) json.RawMessage {
+	switch {
+	case len(text) == 0:
+		return nil
+	case len(text) > most:
+		return fmt.Appendf(nil, `{"tooLong":true,"octets":%d}`, len(text))
+	case !json.Valid(text):
+		quoted, err := json.Marshal(clean(string(text), most/8))
+		if err != nil {
+			return nil // a string always encodes
+		}
+		return quoted
+	}
+	return bytes.ToValidUTF8(text, []byte("\uFFFD"))
 }

@@ -82,6 +82,10 @@ func (s *Store) PutDevice(ctx context.Context, d sallyport.Device) error {
 		return err
 	}
 	return s.change(ctx, "save device", func(ctx context.Context, tx *changing) error {
+		before, err := s.deviceIn(ctx, tx.Tx, d.ID)
+		if err != nil {
+			return err
+		}
 		result, err := tx.ExecContext(ctx, `
 			INSERT INTO devices (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, platform = excluded.platform,
@@ -98,7 +102,13 @@ func (s *Store) PutDevice(ctx context.Context, d sallyport.Device) error {
 		if err == nil && n == 0 {
 			return conflictf("This device is enrolled for another account. Delete it there first.")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		if len(before) == 0 {
+			return tx.record("device.enrol", string(d.Account), string(d.ID), nil, d)
+		}
+		return tx.record("device.change", string(d.Account), string(d.ID), before[0], d)
 	})
 }
 
@@ -108,8 +118,25 @@ func (s *Store) DeleteDevice(ctx context.Context, id sallyport.DeviceID) error {
 		return err
 	}
 	return s.change(ctx, "delete device", func(ctx context.Context, tx *changing) error {
-		return deleteOne(ctx, tx.Tx, "device", `DELETE FROM devices WHERE id = $1`, string(id))
+		list, err := s.deviceIn(ctx, tx.Tx, id)
+		before, err := only("device", list, err)
+		if err != nil {
+			return err
+		}
+		if err := deleteOne(ctx, tx.Tx, "device", `DELETE FROM devices WHERE id = $1`, string(id)); err != nil {
+			return err
+		}
+		return tx.record("device.delete", string(before.Account), string(id), before, nil)
 	})
+}
+
+// deviceIn reads a device inside a transaction; none is no error.
+func (s *Store) deviceIn(ctx context.Context, tx *sql.Tx, id sallyport.DeviceID) ([]sallyport.Device, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT `+deviceColumns+` FROM devices WHERE id = $1`, string(id))
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, s.scanDevice)
 }
 
 func (s *Store) scanDevice(rows *sql.Rows) (d sallyport.Device, err error) {

@@ -23,6 +23,8 @@ type engine struct {
 	migrationLock string
 	// skipLocked ends a sub-select that picks rows to delete, so that two sweeps do not wait for one another.
 	skipLocked string
+	// lockShared ends a select whose row must stay as it is until the transaction ends.
+	lockShared string
 	// prepare keeps prepared statements.
 	prepare    bool
 	statements statements

@@ -23,12 +23,14 @@ func (s *Store) PutEnrolment(ctx context.Context, e Enrolment) error {
 	if err := checkEnrolment(e); err != nil {
 		return err
 	}
-	ctx, cancel := deadline(ctx)
-	defer cancel()
-	_, err := s.engine.exec(ctx,
-		`INSERT INTO enrolments (id, account, sealed_secret, created, expires) VALUES ($1, $2, $3, $4, $5)`,
-		string(e.ID), string(e.Account), s.box.seal(enrolmentPlace(e), e.Secret), micros(e.Created), micros(e.Expires))
-	return s.engine.failure("save enrolment", err)
+	return s.audited(ctx, "save enrolment", func(ctx context.Context, tx *changing) error {
+		if _, err := tx.ExecContext(ctx,
+			`INSERT INTO enrolments (id, account, sealed_secret, created, expires) VALUES ($1, $2, $3, $4, $5)`,
+			string(e.ID), string(e.Account), s.box.seal(enrolmentPlace(e), e.Secret), micros(e.Created), micros(e.Expires)); err != nil {
+			return err
+		}
+		return tx.record("enrolment.create", string(e.Account), string(e.ID), nil, e)
+	})
 }
 
 // Enrolment returns an invitation, or not_found. One that has expired stays readable for a while,

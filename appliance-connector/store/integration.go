@@ -15,7 +15,10 @@ import (
 	"github.com/sallyport/sallyport"
 )
 
-const integrationColumns = `id, kind, nickname, sealed_secret, require_message_authenticator`
+const (
+	integrationColumns = `id, kind, nickname, sealed_secret, require_message_authenticator`
+	integrationByID    = `SELECT ` + integrationColumns + ` FROM integrations WHERE id = $1`
+)
 
 // Integrations returns all integrations by nickname, as of one moment.
 func (s *Store) Integrations(ctx context.Context) ([]sallyport.Integration, error) {
@@ -31,7 +34,7 @@ func (s *Store) Integration(ctx context.Context, id sallyport.IntegrationID) (sa
 	if err := checkID("integration", string(id)); err != nil {
 		return sallyport.Integration{}, err
 	}
-	list, err := s.integrations(ctx, `SELECT `+integrationColumns+` FROM integrations WHERE id = $1`, string(id))
+	list, err := s.integrations(ctx, integrationByID, string(id))
 	switch {
 	case err != nil:
 		return sallyport.Integration{}, err
@@ -51,11 +54,28 @@ func (s *Store) PutIntegration(ctx context.Context, i sallyport.Integration) err
 		if err := checkOwn(ctx, tx.Tx, i); err != nil {
 			return err
 		}
+		before, err := s.integrationsIn(ctx, tx.Tx, integrationByID, string(i.ID))
+		if err != nil {
+			return err
+		}
 		if err := s.writeIntegration(ctx, tx.Tx, i); err != nil {
 			return fmt.Errorf("write integration: %w", err)
 		}
-		return writeLists(ctx, tx.Tx, i)
+		if err := writeLists(ctx, tx.Tx, i); err != nil {
+			return err
+		}
+		if len(before) == 0 {
+			return tx.record("integration.create", i.Nickname, string(i.ID), nil, i)
+		}
+		return tx.record("integration.change", i.Nickname, string(i.ID), before[0], recordedIntegration{i, i.Secret != before[0].Secret})
 	})
+}
+
+// recordedIntegration is an integration as the audit trail has it after a change, which does not show
+// the secret, but that there is another.
+type recordedIntegration struct {
+	sallyport.Integration
+	NewSecret bool `json:",omitempty"`
 }
 
 // DeleteIntegration removes an integration, or says not_found.
@@ -64,7 +84,18 @@ func (s *Store) DeleteIntegration(ctx context.Context, id sallyport.IntegrationI
 		return err
 	}
 	return s.change(ctx, "delete integration", func(ctx context.Context, tx *changing) error {
-		return deleteOne(ctx, tx.Tx, "integration", `DELETE FROM integrations WHERE id = $1`, string(id))
+		list, err := s.integrationsIn(ctx, tx.Tx, integrationByID, string(id))
+		before, err := only("integration", list, err)
+		if err != nil {
+			return err
+		}
+		if err := deleteOne(ctx, tx.Tx, "integration", `DELETE FROM integrations WHERE id = $1`, string(id)); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM gateway_health WHERE integration_id = $1`, string(id)); err != nil {
+			return fmt.Errorf("forget health of gateway: %w", err)
+		}
+		return tx.record("integration.delete", before.Nickname, string(id), before, nil)
 	})
 }
 
@@ -132,16 +163,22 @@ func (s *Store) integrations(ctx context.Context, query string, args ...any) (li
 	ctx, cancel := deadline(ctx)
 	defer cancel()
 	err = s.engine.snapshot(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		if list, err = collect(rows, s.scanIntegration); err != nil {
-			return err
-		}
-		return readLists(ctx, tx, list)
+		list, err = s.integrationsIn(ctx, tx, query, args...)
+		return err
 	})
 	return list, s.engine.failure("read integrations", err)
+}
+
+func (s *Store) integrationsIn(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]sallyport.Integration, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	list, err := collect(rows, s.scanIntegration)
+	if err != nil {
+		return nil, err
+	}
+	return list, readLists(ctx, tx, list)
 }
 
 func (s *Store) scanIntegration(rows *sql.Rows) (i sallyport.Integration, err error) {

@@ -32,16 +32,18 @@ func (s *Store) PutInvite(ctx context.Context, i Invite) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := deadline(ctx)
-	defer cancel()
-	_, err = s.engine.exec(ctx, `INSERT INTO invites (`+inviteColumns+`) VALUES ($1, $2, $3, $4)`,
-		string(i.ID), s.box.seal(invitePlace(i.ID), []byte(i.Secret)), micros(i.Created), micros(i.Expires))
-	return s.engine.failure("save invitation", err)
+	return s.audited(ctx, "save invitation", func(ctx context.Context, tx *changing) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO invites (`+inviteColumns+`) VALUES ($1, $2, $3, $4)`,
+			string(i.ID), s.box.seal(invitePlace(i.ID), []byte(i.Secret)), micros(i.Created), micros(i.Expires)); err != nil {
+			return err
+		}
+		return tx.record("invitation.create", "invitation of an appliance", string(i.ID), nil, i)
+	})
 }
 
 // Invites returns the invitations that are open at now, the oldest first.
 func (s *Store) Invites(ctx context.Context, now time.Time) ([]Invite, error) {
-	return s.invites(ctx, s.engine.read, `SELECT `+inviteColumns+` FROM invites WHERE expires > $1 ORDER BY created, id`, micros(now))
+	return s.invites(ctx, `SELECT `+inviteColumns+` FROM invites WHERE expires > $1 ORDER BY created, id`, micros(now))
 }
 
 // TakeInvite removes an invitation and returns it to exactly one caller. It is not_found for all
@@ -50,16 +52,20 @@ func (s *Store) TakeInvite(ctx context.Context, id InviteID, now time.Time) (Inv
 	if err := checkID("invitation", string(id)); err != nil {
 		return Invite{}, err
 	}
-	list, err := s.invites(ctx, s.engine.write, `DELETE FROM invites WHERE id = $1 RETURNING `+inviteColumns, string(id))
-	switch {
-	case err != nil:
-		return Invite{}, err
-	case len(list) == 0:
-		return Invite{}, notFound("invitation")
-	case !list[0].Expires.After(now):
-		return Invite{}, sallyport.Errorf(sallyport.CodeExpired, "This invitation has expired. Make a new one.", nil)
+	var taken Invite
+	err := s.audited(ctx, "take invitation", func(ctx context.Context, tx *changing) (err error) {
+		if taken, err = s.deleteInvite(ctx, tx, id); err != nil {
+			return err
+		}
+		return tx.record("invitation.use", "invitation of an appliance", string(id), taken, nil)
+	})
+	if err == nil && !taken.Expires.After(now) {
+		err = sallyport.Errorf(sallyport.CodeExpired, "This invitation has expired. Make a new one.", nil)
 	}
-	return list[0], nil
+	if err != nil {
+		return Invite{}, err
+	}
+	return taken, nil
 }
 
 // DeleteInvite removes an invitation. Of all callers with one id, exactly one is told that it existed.
@@ -67,13 +73,32 @@ func (s *Store) DeleteInvite(ctx context.Context, id InviteID) (existed bool, er
 	if err := checkID("invitation", string(id)); err != nil {
 		return false, err
 	}
-	return s.take(ctx, "delete invitation", `DELETE FROM invites WHERE id = $1`, string(id))
+	err = s.audited(ctx, "delete invitation", func(ctx context.Context, tx *changing) error {
+		gone, err := s.deleteInvite(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		return tx.record("invitation.delete", "invitation of an appliance", string(id), gone, nil)
+	})
+	if sallyport.ErrorCode(err) == sallyport.CodeNotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
-func (s *Store) invites(ctx context.Context, db *sql.DB, query string, args ...any) ([]Invite, error) {
+func (s *Store) deleteInvite(ctx context.Context, tx *changing, id InviteID) (Invite, error) {
+	rows, err := tx.QueryContext(ctx, `DELETE FROM invites WHERE id = $1 RETURNING `+inviteColumns, string(id))
+	if err != nil {
+		return Invite{}, err
+	}
+	list, err := collect(rows, s.scanInvite)
+	return only("invitation", list, err)
+}
+
+func (s *Store) invites(ctx context.Context, query string, args ...any) ([]Invite, error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	rows, err := s.engine.query(ctx, db, query, args...)
+	rows, err := s.engine.query(ctx, s.engine.read, query, args...)
 	if err != nil {
 		return nil, s.engine.failure("read invitations", err)
 	}

@@ -43,6 +43,7 @@ func openPostgres(address string) (*engine, error) {
 		schema:        func(s string) string { return s },
 		migrationLock: `SELECT pg_advisory_xact_lock(7239554231)`,
 		skipLocked:    ` FOR UPDATE SKIP LOCKED`,
+		lockShared:    ` FOR SHARE`,
 		classify:      classifyPostgres,
 	}, nil
 }

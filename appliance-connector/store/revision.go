@@ -14,20 +14,36 @@ const minPoll = 10 * time.Millisecond
 // change runs fn, writes its audit records, and raises the revision in one transaction. The revision's
 // row is written last and held until the commit, so that revisions become visible in their order.
 func (s *Store) change(ctx context.Context, doing string, fn func(context.Context, *changing) error) error {
+	return s.audited(ctx, doing, func(ctx context.Context, tx *changing) error {
+		tx.raise = true
+		return fn(ctx, tx)
+	})
+}
+
+// audited is change for what the other appliances need not read again: it leaves the revision alone.
+func (s *Store) audited(ctx context.Context, doing string, fn func(context.Context, *changing) error) error {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
 	err := s.engine.transact(ctx, func(tx *sql.Tx) error {
+		if err := s.underKey(ctx, tx); err != nil {
+			return err
+		}
 		c := &changing{Tx: tx}
 		if err := fn(ctx, c); err != nil {
 			return err
 		}
-		if err := s.appendAudit(ctx, tx, c.records); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `UPDATE revision SET value = value + 1`)
-		return err
+		return s.finish(ctx, c)
 	})
 	return s.engine.failure(doing, err)
+}
+
+// finish writes what every change ends with.
+func (s *Store) finish(ctx context.Context, c *changing) error {
+	if err := s.appendAudit(ctx, c.Tx, c.records); err != nil || !c.raise {
+		return err
+	}
+	_, err := c.ExecContext(ctx, `UPDATE revision SET value = value + 1`)
+	return err
 }
 
 // Revision returns a number that grows with every change of integrations, devices or settings. Who

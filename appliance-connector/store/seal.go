@@ -1,11 +1,9 @@
 package store
 
 import (
-	"context"
-	"crypto/rand"
-	"database/sql"
-	"errors"
+	"bytes"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/internal/sealed"
@@ -14,17 +12,13 @@ import (
 // masterSize is the length of a master key, in octets.
 const masterSize = 32
 
-// The rows of meta that bind the database to its master key.
-const (
-	metaSalt  = "salt"  // 32 random octets, made with the database
-	metaCheck = "check" // a sealed constant that opens under the right master key only
-)
+// boxIDSize is the length of the mark before each sealed value that says which key it is under.
+const boxIDSize = 8
 
 var checkWord = []byte("sallyport store")
 
-// sealer encrypts the secret columns. Its key comes from the master key and the database's own
-// salt, so no value can be carried from one database to another.
-type sealer struct{ key sallyport.Key }
+// checkPlace is where the constant lies that opens under the right key only.
+var checkPlace = place{table: "meta", column: "value", row: metaCheck}
 
 // place says where a sealed value belongs. Binding names the columns that the value vouches for: a
 // row edited behind the store's back does not open any more.
@@ -37,12 +31,50 @@ func (p place) aad() []byte {
 	return sealed.Fields(append([]string{"sallyport/v1 store", p.table, p.column, p.row}, p.binding...)...)
 }
 
-func (s sealer) seal(p place, secret []byte) []byte {
-	return sealed.Seal(s.key, secret, p.aad())
+// boxKey is what the secret columns are encrypted under. It comes from the master key and the
+// database's own salt, so no value can be carried from one database to another.
+type boxKey struct {
+	id  [boxIDSize]byte
+	key sallyport.Key
 }
 
-func (s sealer) open(p place, box []byte) ([]byte, error) {
-	secret, err := sealed.Open(s.key, box, p.aad())
+func newBoxKey(master, salt []byte) *boxKey {
+	k := &boxKey{key: sealed.Derive(master, salt, "sallyport/v1 store columns", sealed.KeySize)}
+	copy(k.id[:], sealed.Derive(k.key, nil, "sallyport/v1 store key id", boxIDSize))
+	return k
+}
+
+func (k *boxKey) seal(p place, secret []byte) []byte {
+	return append(k.id[:len(k.id):len(k.id)], sealed.Seal(k.key, secret, p.aad())...)
+}
+
+func (k *boxKey) sealedUnder(box []byte) bool { return bytes.HasPrefix(box, k.id[:]) }
+
+// sealer encrypts the secret columns. Seal only inside change or audited: these see to it that no
+// value is written under a key that Rekey has replaced.
+type sealer struct {
+	current atomic.Pointer[boxKey]
+	// other is the key before or after a Rekey of this process: what is read meanwhile is under either.
+	other atomic.Pointer[boxKey]
+}
+
+func newSealer(key *boxKey) *sealer {
+	s := &sealer{}
+	s.current.Store(key)
+	return s
+}
+
+func (s *sealer) seal(p place, secret []byte) []byte { return s.current.Load().seal(p, secret) }
+
+func (s *sealer) open(p place, box []byte) ([]byte, error) {
+	key := s.current.Load()
+	if other := s.other.Load(); other != nil && other.sealedUnder(box) {
+		key = other
+	}
+	if len(box) >= boxIDSize+sealed.Overhead && !key.sealedUnder(box) {
+		return nil, rekeyed(p)
+	}
+	secret, err := sealed.Open(key.key, box[min(boxIDSize, len(box)):], p.aad())
 	if err != nil {
 		return nil, sallyport.Errorf(sallyport.CodeInternal,
 			"A secret in the appliance's database was changed from outside and cannot be used.",
@@ -51,39 +83,29 @@ func (s sealer) open(p place, box []byte) ([]byte, error) {
 	return secret, nil
 }
 
-// unlock makes the sealer out of the master key, and sees to it that this database is the master
-// key's own.
-func unlock(ctx context.Context, e *engine, master sallyport.Key) (sealer, error) {
-	var box sealer
-	err := e.transact(ctx, func(tx *sql.Tx) error {
-		var salt [32]byte
-		rand.Read(salt[:])
-		kept, err := keep(ctx, tx, metaSalt, salt[:])
-		if err != nil {
-			return err
-		}
-		box.key = sealed.Derive(master, kept, "sallyport/v1 store columns", sealed.KeySize)
-		at := place{table: "meta", column: "value", row: metaCheck}
-		check, err := keep(ctx, tx, metaCheck, box.seal(at, checkWord))
-		if err != nil {
-			return err
-		}
-		if _, err := box.open(at, check); err != nil {
-			return sallyport.Errorf(sallyport.CodeDenied,
-				"The master key does not belong to this database. Use the master key file that was made with it.", errors.Unwrap(err))
-		}
+// adopt makes sure, inside a transaction that seals, that the database is under the current key: check
+// is what meta holds now.
+func (s *sealer) adopt(check []byte) error {
+	current := s.current.Load()
+	if current.sealedUnder(check) {
 		return nil
-	})
-	return box, e.failure("unlock store", err)
+	}
+	if other := s.other.Load(); other != nil && other.sealedUnder(check) {
+		s.replace(current, other)
+		return nil
+	}
+	return rekeyed(checkPlace)
 }
 
-// keep writes value under name unless there is one already, and returns what is there now.
-func keep(ctx context.Context, tx *sql.Tx, name string, value []byte) (kept []byte, err error) {
-	if _, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name, value); err != nil {
-		return nil, fmt.Errorf("write %s: %w", name, err)
+// replace makes next the current key, once; the old one still opens what was read before.
+func (s *sealer) replace(current, next *boxKey) {
+	if s.current.CompareAndSwap(current, next) {
+		s.other.Store(current)
 	}
-	if err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = $1`, name).Scan(&kept); err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	return kept, nil
+}
+
+func rekeyed(p place) error {
+	return sallyport.Errorf(sallyport.CodeDenied,
+		"The database is under another master key than this program. If the master key was changed, restart this appliance with the new one; if not, the database was changed from outside.",
+		fmt.Errorf("%s.%s of row %q is under another key", p.table, p.column, p.row))
 }

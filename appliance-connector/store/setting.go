@@ -32,8 +32,18 @@ func (s *Store) SetSetting(ctx context.Context, name, value string) error {
 		return invalidf("A setting is UTF-8 text without NUL, at most %d octets.", maxSetting)
 	}
 	return s.change(ctx, "save setting", func(ctx context.Context, tx *changing) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES ($1, $2)
-			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
-		return err
+		var before any
+		var old string
+		err := tx.QueryRowContext(ctx, `SELECT value FROM settings WHERE name = $1`, name).Scan(&old)
+		if err == nil {
+			before = old
+		} else if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value); err != nil {
+			return err
+		}
+		return tx.record("setting.change", name, name, before, value)
 	})
 }

@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
-	"github.com/sallyport/sallyport/internal/sealed"
 )
 
 // defaultTimeout bounds a call whose context has no deadline.
@@ -38,14 +37,14 @@ type Store struct {
 
 // shared is what the views of one open database have in common.
 type shared struct {
-	engine   *engine
-	box      sealer
-	auditKey sallyport.Key
-	chain    string
-	now      func() time.Time
-	log      *slog.Logger
-	stop     context.CancelFunc
-	tasks    sync.WaitGroup
+	engine *engine
+	box    *sealer
+	kept   map[string]sallyport.Key
+	chain  string
+	now    func() time.Time
+	log    *slog.Logger
+	stop   context.CancelFunc
+	tasks  sync.WaitGroup
 }
 
 // Option changes how a Store works.
@@ -89,12 +88,7 @@ func (s *Store) prepare(ctx context.Context, master sallyport.Key) error {
 	if err := migrate(ctx, s.engine); err != nil {
 		return err
 	}
-	box, err := unlock(ctx, s.engine, master)
-	if err != nil {
-		return err
-	}
-	s.box, s.auditKey = box, sealed.Derive(box.key, nil, "sallyport/v1 audit trail", sealed.KeySize)
-	return nil
+	return s.unlock(ctx, master)
 }
 
 // Close ends the background work and closes the database. Calls under way may fail.

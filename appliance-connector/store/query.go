@@ -1,0 +1,146 @@
+package store
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	pageUsual = 50
+	maxCursor = 1024 // octets of a page's mark
+)
+
+// conditions collects what the rows of a query must meet.
+type conditions struct {
+	clauses []string
+	args    []any
+}
+
+// add adds a clause; each "?" in it stands for the next value.
+func (c *conditions) add(clause string, values ...any) {
+	for _, v := range values {
+		c.args = append(c.args, v)
+		clause = strings.Replace(clause, "?", "$"+strconv.Itoa(len(c.args)), 1)
+	}
+	c.clauses = append(c.clauses, clause)
+}
+
+// equal asks for a column's value unless it is empty, which stands for any.
+func (c *conditions) equal(column, value string) {
+	if value != "" {
+		c.add(column+" = ?", value)
+	}
+}
+
+// between asks for from <= time < to; a zero time is no bound.
+func (c *conditions) between(from, to time.Time) {
+	if !from.IsZero() {
+		c.add("time >= ?", micros(from))
+	}
+	if !to.IsZero() {
+		c.add("time < ?", micros(to))
+	}
+}
+
+// where is the clause, with a space before it; empty for no conditions.
+func (c *conditions) where() string {
+	if len(c.clauses) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(c.clauses, " AND ")
+}
+
+// contains makes text a pattern for LIKE … ESCAPE '!' that matches it anywhere, case folded.
+func contains(text string) string {
+	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(fold(text)) + "%"
+}
+
+// mark is the place of a row in a list by time: what the next page comes after. Number is of lists
+// whose rows have a chain and a number in it.
+type mark struct {
+	time   int64
+	id     string
+	number int64
+}
+
+// String writes the mark so that it can stand in an address.
+func (m mark) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf("%d %d %s", m.time, m.number, m.id)))
+}
+
+// parseMark undoes String; what is none is refused.
+func parseMark(s string) (m mark, err error) {
+	if len(s) <= maxCursor {
+		text, err := base64.RawURLEncoding.Strict().DecodeString(s)
+		parts := strings.SplitN(string(text), " ", 3)
+		if err == nil && len(parts) == 3 {
+			var terr, nerr error
+			m.time, terr = strconv.ParseInt(parts[0], 10, 64)
+			m.number, nerr = strconv.ParseInt(parts[1], 10, 64)
+			m.id = clean(parts[2], maxLoginID)
+			if terr == nil && nerr == nil && m.String() == s {
+				return m, nil
+			}
+		}
+	}
+	return mark{}, invalidf("This page does not exist. Begin at the first one.")
+}
+
+// below asks for what comes after the mark in a list whose newest rows come first; nil begins.
+func (c *conditions) below(m *mark) {
+	if m != nil {
+		c.add("(time, id) < (?, ?)", m.time, m.id)
+	}
+}
+
+// after is below for a mark from outside; empty begins.
+func (c *conditions) after(s string) error {
+	if s == "" {
+		return nil
+	}
+	m, err := parseMark(s)
+	c.below(&m)
+	return err
+}
+
+// pageSize takes how many rows are asked for: 0 is the usual number.
+func pageSize(most int) (int, error) {
+	switch {
+	case most == 0:
+		return pageUsual, nil
+	case most < 0 || most > maxPage:
+		return 0, invalidf("A page may have at most %d entries.", maxPage)
+	}
+	return most, nil
+}
+
+// clean makes outside text fit to keep: valid UTF-8 without control characters, cut to most octets.
+func clean(s string, most int) string {
+	if len(s) > 4*most {
+		s = s[:4*most] // before anything that costs time
+	}
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	for len(s) > most {
+		cut := most
+		for cut > 0 && s[cut]&0xc0 == 0x80 {
+			cut--
+		}
+		s = s[:cut]
+	}
+	return s
+}
+
+// search asks for rows whose search column contains text.
+func (c *conditions) search(text string) {
+	if text = clean(strings.TrimSpace(text), maxUserName); text != "" {
+		c.add("search LIKE ? ESCAPE '!'", contains(text))
+	}
+}

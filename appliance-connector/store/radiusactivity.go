@@ -1,0 +1,158 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sallyport/sallyport"
+)
+
+// RADIUSActivity is what became of one RADIUS request.
+type RADIUSActivity = sallyport.RADIUSActivity
+
+const radiusColumns = `id, time, integration_id, source, user_name, account, outcome, reason, cure, nas_identifier, calling_station, appliance`
+
+// RADIUSQuery says which RADIUS requests are asked for; zero fields ask for all.
+type RADIUSQuery struct {
+	From, To time.Time // From <= time < To
+	// Text is looked for, without case, in user name, account, source, calling station and NAS identifier.
+	Text        string
+	Account     sallyport.AccountName
+	Integration sallyport.IntegrationID
+	Outcome     sallyport.RADIUSOutcome
+	After       string // Next of the page before; empty begins
+	Most        int    // 1 to 1000; 0 means 50
+}
+
+// RADIUSPage is a part of the RADIUS requests.
+type RADIUSPage struct {
+	Requests []RADIUSActivity
+	Next     string // asks for the next page; empty at the end
+}
+
+// RecordRADIUS writes what became of RADIUS requests in one transaction, at most 1,000. Writing a batch
+// twice changes nothing. Texts that are too long are cut.
+func (s *Store) RecordRADIUS(ctx context.Context, requests []RADIUSActivity) error {
+	if err := checkBatch("RADIUS requests", len(requests)); err != nil {
+		return err
+	}
+	rows := make([][]any, 0, len(requests))
+	for _, r := range requests {
+		if r.Time.IsZero() {
+			return invalidf("A RADIUS request needs a time.")
+		}
+		rows = append(rows, radiusRow(r))
+	}
+	slices.SortFunc(rows, func(a, b []any) int { return cmp.Compare(a[0].(string), b[0].(string)) })
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	err := s.engine.transact(ctx, func(tx *sql.Tx) error {
+		return insertRows(ctx, tx, `INSERT INTO radius_activity (`+radiusColumns+`, search)`, `ON CONFLICT (id) DO NOTHING`, rows)
+	})
+	return s.engine.failure("write RADIUS requests", err)
+}
+
+func radiusRow(r RADIUSActivity) []any {
+	integration, source, user := clean(string(r.Integration), maxWord), clean(r.Source, maxAddress), clean(r.UserName, maxUserName)
+	account, outcome, reason := clean(string(r.Account), maxAccount), clean(string(r.Outcome), maxWord), clean(r.Reason, maxReason)
+	nas, station, appliance := clean(r.NASIdentifier, maxReason), clean(r.CallingStation, maxReason), clean(string(r.Appliance), maxWord)
+	id := contentID(integration, micros(r.Time), source, user, account, outcome, reason, nas, station, appliance)
+	return []any{id, micros(r.Time), integration, source, user, account, outcome, reason, clean(r.Cure, maxDetail), nas, station, appliance,
+		searchText(user, account, source, station, nas)}
+}
+
+// contentID makes an id out of what a row says, so that the same row has the same one.
+func contentID(first string, time int64, rest ...string) string {
+	h := sha256.New()
+	h.Write([]byte(strconv.Quote(first) + strconv.FormatInt(time, 10)))
+	for _, r := range rest {
+		h.Write([]byte(strconv.Quote(r)))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// RADIUSRequests returns a page of RADIUS requests, the newest first.
+func (s *Store) RADIUSRequests(ctx context.Context, q RADIUSQuery) (page RADIUSPage, err error) {
+	most, err := pageSize(q.Most)
+	if err != nil {
+		return page, err
+	}
+	c := q.conditions()
+	if err := c.after(q.After); err != nil {
+		return page, err
+	}
+	list, err := s.radiusRequests(ctx, c, most+1)
+	if len(list) > most {
+		list = list[:most]
+		page.Next = list[most-1].mark().String()
+	}
+	for _, r := range list {
+		page.Requests = append(page.Requests, r.RADIUSActivity)
+	}
+	return page, err
+}
+
+// EachRADIUS calls each with every RADIUS request asked for, the newest first, and ends with its error.
+// It holds a thousand at a time; After and Most do not count.
+func (s *Store) EachRADIUS(ctx context.Context, q RADIUSQuery, each func(RADIUSActivity) error) error {
+	for at := (*mark)(nil); ; {
+		c := q.conditions()
+		c.below(at)
+		list, err := s.radiusRequests(ctx, c, maxPage)
+		if err != nil {
+			return err
+		}
+		for _, r := range list {
+			if err := each(r.RADIUSActivity); err != nil {
+				return err
+			}
+		}
+		if len(list) < maxPage {
+			return nil
+		}
+		at = list[len(list)-1].mark()
+	}
+}
+
+func (q RADIUSQuery) conditions() *conditions {
+	c := &conditions{}
+	c.between(q.From, q.To)
+	c.equal("account", string(q.Account))
+	c.equal("integration_id", string(q.Integration))
+	c.equal("outcome", string(q.Outcome))
+	c.search(q.Text)
+	return c
+}
+
+// radiusRequest is a request with its place in the list.
+type radiusRequest struct {
+	RADIUSActivity
+	id string
+}
+
+func (r radiusRequest) mark() *mark { return &mark{time: micros(r.Time), id: r.id} }
+
+func (s *Store) radiusRequests(ctx context.Context, c *conditions, most int) ([]radiusRequest, error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	rows, err := s.engine.read.QueryContext(ctx,
+		fmt.Sprintf(`SELECT %s FROM radius_activity%s ORDER BY time DESC, id DESC LIMIT %d`, radiusColumns, c.where(), most), c.args...)
+	if err != nil {
+		return nil, s.engine.failure("read RADIUS requests", err)
+	}
+	list, err := collect(rows, func(rows *sql.Rows) (r radiusRequest, err error) {
+		var at int64
+		err = rows.Scan(&r.id, &at, &r.Integration, &r.Source, &r.UserName, &r.Account, &r.Outcome, &r.Reason, &r.Cure,
+			&r.NASIdentifier, &r.CallingStation, &r.Appliance)
+		r.Time = fromMicros(at)
+		return r, err
+	})
+	return list, s.engine.failure("read RADIUS requests", err)
+}
