@@ -22,6 +22,9 @@ const (
 	maxListed    = 64   // client networks or origins of one integration
 	maxPage      = 1000 // devices of one page
 	maxOrigin    = 300  // octets
+	maxNote      = 1000 // characters
+	maxPolicies  = 1000 // user policies named at once
+	maxRules     = 1000 // assignment rules
 )
 
 // checkText refuses what is too long, is not UTF-8, or has control characters. Everything else is
@@ -90,3 +93,18 @@ func first(errs ...error) error {
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
 func fromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+// neverZero and orNever keep the zero time, which stands for never, as 0.
+func neverZero(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return micros(t)
+}
+
+func orNever(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return fromMicros(us)
+}

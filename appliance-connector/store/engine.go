@@ -23,8 +23,12 @@ type engine struct {
 	migrationLock string
 	// skipLocked ends a sub-select that picks rows to delete, so that two sweeps do not wait for one another.
 	skipLocked string
-	// lockShared ends a select whose row must stay as it is until the transaction ends.
+	// lockRows ends a select whose rows are about to be changed.
+	lockRows string
+	// lockShared ends a select whose rows must stay as they are until the transaction ends.
 	lockShared string
+	// takeTime, run in a transaction, lets one statement of it run for long.
+	takeTime string
 	// prepare keeps prepared statements.
 	prepare    bool
 	statements statements

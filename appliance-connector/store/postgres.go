@@ -43,7 +43,9 @@ func openPostgres(address string) (*engine, error) {
 		schema:        func(s string) string { return s },
 		migrationLock: `SELECT pg_advisory_xact_lock(7239554231)`,
 		skipLocked:    ` FOR UPDATE SKIP LOCKED`,
+		lockRows:      ` FOR UPDATE`,
 		lockShared:    ` FOR SHARE`,
+		takeTime:      `SET LOCAL statement_timeout = '60s'`,
 		classify:      classifyPostgres,
 	}, nil
 }

@@ -46,6 +46,15 @@ func (s *Store) finish(ctx context.Context, c *changing) error {
 	return err
 }
 
+// takeTime lets one statement of a change run for long, on an engine that ends such statements by itself.
+func (s *Store) takeTime(ctx context.Context, tx *changing) error {
+	if s.engine.takeTime == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, s.engine.takeTime)
+	return err
+}
+
 // Revision returns a number that grows with every change of integrations, devices or settings. Who
 // reads the revision first and the things after it never holds things older than the revision says.
 func (s *Store) Revision(ctx context.Context) (revision int64, err error) {

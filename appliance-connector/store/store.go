@@ -26,6 +26,9 @@ import (
 // defaultTimeout bounds a call whose context has no deadline.
 const defaultTimeout = 2 * time.Second
 
+// patientTimeout bounds a call about many users whose context has no deadline.
+const patientTimeout = time.Minute
+
 // openTimeout bounds Open, which may have to wait for another process that migrates.
 const openTimeout = 30 * time.Second
 
@@ -114,4 +117,12 @@ func deadline(ctx context.Context) (context.Context, context.CancelFunc) {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, defaultTimeout)
+}
+
+// patiently gives ctx the deadline of a call about many users when it has none.
+func patiently(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, patientTimeout)
 }
