@@ -271,6 +271,39 @@ func forged(t *testing.T, d *stack.Device, details sallyport.Key, q *stack.Chall
 	return sealed.Seal(details, []byte(padded), sealed.Fields("answer", string(q.ID), string(d.Device())))
 }
 
+// TestTokenServiceCannotEnrolADeviceOfItsOwn registers a device as the token service could, which carries
+// the registration and knows all of it but the link's secret.
+func TestTokenServiceCannotEnrolADeviceOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	u := s.NewUser(t)
+	e := s.Invite(t, u.Name)
+	link, err := deviceproto.ParseLink(string(e.Link))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := deviceproto.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := within(t, patience)
+	guessed := deviceproto.DeriveKeys(make([]byte, len(link.Secret)), deviceproto.Thumbprint(&key.PublicKey))
+	own := &deviceproto.Client{Base: link.Base, Tenant: link.Tenant, Key: key, HTTP: http.DefaultClient, Now: time.Now}
+	if err := own.Register(ctx, link.Enrolment, guessed.Proof, deviceproto.About{
+		Name: "Phone of the operator", Platform: "android", AppVersion: "1.0", Push: deviceproto.Push{Provider: deviceproto.ProviderNone},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Ended(t); err == nil || !strings.Contains(err.Error(), "does not hold the link's secret") {
+		t.Errorf("the enrolment ended with %v", err)
+	}
+	l, err := s.Page().LogIn(ctx, u.Name, u.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deniedFor(t, l, sallyport.ReasonNotEnrolled)
+}
+
 // TestPhoneOnTheCommandLine is the newcomer's way: a device on the command line, for a user that the
 // domain was made with, named in each of the ways in which people type their name.
 func TestPhoneOnTheCommandLine(t *testing.T) {

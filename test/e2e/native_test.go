@@ -1,11 +1,14 @@
 package e2e_test
 
 import (
+	"bytes"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -137,4 +140,60 @@ func (p *page) typeNative(name, text string) {
 	p.until(nativeField + `('` + name + `')`)
 	p.do(nativeField + `('` + name + `').focus()`)
 	p.keys(text)
+}
+
+// changing is the cloud behind somebody who adds a line to the script on its way.
+func changing(t *testing.T, s *stack.Stack) string {
+	t.Helper()
+	to, err := url.Parse(s.CloudURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.Out.Header.Del("Accept-Encoding") // to be read
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			if !strings.HasPrefix(resp.Request.URL.Path, "/embed/") {
+				return nil
+			}
+			script, err := io.ReadAll(resp.Body)
+			if err != nil {
+				return err
+			}
+			script = append([]byte("window.changed = true;\n"), script...)
+			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(script)), int64(len(script))
+			resp.Header.Set("Content-Length", strconv.Itoa(len(script)))
+			return nil
+		},
+	})
+	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
+	return strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+}
+
+var integrityInTag = regexp.MustCompile(`integrity="[^"]+" `)
+
+func TestAScriptThatWasChangedOnItsWayDoesNotRun(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	tag, modern, err := s.ScriptFrom(changing(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, kind := range map[string]string{"standard": "", "modern": "modern"} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := openNative(t, s, tag, modern, kind)
+			if got := p.text(`window.changed || document.getElementById('sallyport')`); got != "null" {
+				t.Errorf("the changed script has run: %s", got)
+			}
+		})
+	}
+	t.Run("it would run in a page that does not pin it", func(t *testing.T) {
+		g, err := s.StartGateway(t, "", integrityInTag.ReplaceAllString(tag, ""), modern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		openPage(t, s, g.URL(), 1280, 800).until(`window.changed`)
+	})
 }

@@ -90,13 +90,20 @@ func (s *Stack) invite(tb testing.TB, config, user string) *Enrolment {
 // Done waits until the phone is enrolled.
 func (e *Enrolment) Done(tb testing.TB) {
 	tb.Helper()
+	if err := e.Ended(tb); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Ended waits for the command's end and returns what it complained of.
+func (e *Enrolment) Ended(tb testing.TB) error {
+	tb.Helper()
 	select {
 	case err := <-e.ended:
-		if err != nil {
-			tb.Fatal(err)
-		}
+		return err
 	case <-time.After(patience):
 		tb.Fatal("the enrolment does not end")
+		return nil
 	}
 }
 
