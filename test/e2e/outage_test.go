@@ -43,6 +43,7 @@ func TestWhateverDiesALoginEndsInAccessOrIsToBeTriedAgain(t *testing.T) {
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) { o.run(t, r) })
 	}
+	o.atBind(t, 0, "")
 	// Both appliances at one replica, the browsers at the other: all goes from replica to replica.
 	for _, p := range s.Appliances {
 		p.Stop()
@@ -55,6 +56,7 @@ func TestWhateverDiesALoginEndsInAccessOrIsToBeTriedAgain(t *testing.T) {
 	} {
 		t.Run(r.name, func(t *testing.T) { o.run(t, r) })
 	}
+	o.atBind(t, 1, " for a page at the other replica")
 }
 
 // person is a user with a phone.
@@ -66,6 +68,7 @@ type person struct {
 // outage is a stack with people who log in while something dies.
 type outage struct {
 	s      *stack.Stack
+	binds  *harness.BindGate
 	people map[string]person
 }
 
@@ -74,6 +77,8 @@ const (
 	beforeCredentials = "before credentials"
 	atDirectory       = "while the directory is asked"
 	atDirectoryWrong  = "while the directory is asked about a wrong password"
+	atBindRight       = "while the directory has the password in hand"
+	atBindWrong       = "while the directory has a wrong password in hand"
 	atPush            = "while the push is pending"
 	atPushRejected    = "while the push is pending, then rejected"
 	beforeFetch       = "after approval, before the token is fetched"
@@ -83,8 +88,10 @@ const (
 
 func newOutage(t *testing.T, s *stack.Stack) *outage {
 	t.Helper()
-	o := &outage{s: s, people: map[string]person{}}
-	for _, m := range []string{beforeCredentials, atDirectory, atDirectoryWrong, atPush, atPushRejected, beforeFetch, beforeRADIUS, afterwards} {
+	o := &outage{s: s, binds: s.Samba.StartBindGate(t), people: map[string]person{}}
+	s.LDAP.Retarget(o.binds.Addr())
+	s.LDAP.Cut()
+	for _, m := range []string{beforeCredentials, atDirectory, atDirectoryWrong, atBindRight, atBindWrong, atPush, atPushRejected, beforeFetch, beforeRADIUS, afterwards} {
 		u, d := enrolled(t, s)
 		o.people[m] = person{u, d}
 	}
@@ -99,10 +106,7 @@ type story struct {
 
 func (o *outage) run(t *testing.T, r row) {
 	s := o.s
-	if r.browsers >= 0 {
-		s.Cloud.Servers(strings.TrimPrefix(s.ReplicaURL(r.browsers), "http://"))
-		s.Cloud.Cut()
-	}
+	o.browsersAt(r.browsers)
 	stories := o.prepare(t)
 	wrongBefore := s.Samba.BadPwdCount(o.people[atDirectoryWrong].Name)
 	s.LDAP.BlackHole(true)
@@ -114,27 +118,38 @@ func (o *outage) run(t *testing.T, r row) {
 
 	killed := time.Now()
 	r.kill()
-	s.Cloud.Servers(strings.TrimPrefix(s.ReplicaURL(0), "http://"), strings.TrimPrefix(s.ReplicaURL(1), "http://"))
+	o.browsersAt(-1)
 	lifted()
 	ended := o.end(t, stories)
 	t.Logf("all logins ended %v after the kill: %s", time.Since(killed).Round(time.Millisecond), strings.Join(ended, "; "))
 	if !r.whole {
-		o.logsIn(t, "while it is dead")
+		o.logsIn(t, afterwards, "while it is dead")
 	}
 	r.start()
-	o.logsIn(t, "after it came back")
+	o.logsIn(t, afterwards, "after it came back")
 	if n := s.Samba.BadPwdCount(o.people[atDirectoryWrong].Name); n > wrongBefore+len(wrong) {
 		t.Errorf("%d wrong passwords were counted %d times", len(wrong), n-wrongBefore)
 	}
 }
 
+// browsersAt moves all browsers to one cloud replica; -1: they may be at either from now on.
+func (o *outage) browsersAt(replica int) {
+	s := o.s
+	if replica < 0 {
+		s.Cloud.Servers(strings.TrimPrefix(s.ReplicaURL(0), "http://"), strings.TrimPrefix(s.ReplicaURL(1), "http://"))
+		return
+	}
+	s.Cloud.Servers(strings.TrimPrefix(s.ReplicaURL(replica), "http://"))
+	s.Cloud.Cut()
+}
+
 // prepare brings logins to the moments that come before and after the directory.
 func (o *outage) prepare(t *testing.T) []story {
 	t.Helper()
-	return []story{o.atBegin(t), o.atPush(t), o.atPushRejected(t), o.approved(t), o.withToken(t)}
+	return []story{o.begun(t), o.atPush(t), o.atPushRejected(t), o.approved(t), o.withToken(t)}
 }
 
-func (o *outage) atBegin(t *testing.T) story {
+func (o *outage) begun(t *testing.T) story {
 	p := o.people[beforeCredentials]
 	l, err := o.s.Page().Begin(within(t, patience))
 	if err != nil {
@@ -257,7 +272,7 @@ func (o *outage) send(t *testing.T, moment string) (l *browserclient.Login, sent
 	t.Helper()
 	p := o.people[moment]
 	password := p.Password
-	if moment == atDirectoryWrong {
+	if wrongAt(moment) {
 		password = "wrong"
 	}
 	ctx := within(t, patience)
@@ -285,15 +300,18 @@ func (o *outage) afterDirectory(ctx context.Context, l *browserclient.Login, sen
 		return false, ctx.Err()
 	}
 	switch {
-	case moment == atDirectoryWrong && l.Prompt.Kind != sallyport.PromptDenied:
+	case wrongAt(moment) && l.Prompt.Kind != sallyport.PromptDenied:
 		return false, fmt.Errorf("WRONG ACCESS: %s after a wrong password", l.Prompt.Kind)
-	case moment == atDirectoryWrong:
+	case wrongAt(moment):
 		return false, deniedError(l.Prompt)
 	case !last:
 		return false, errors.Join(l.Say(ctx, browserclient.Message{Action: "cancel"}), errLeft)
 	}
 	return o.approve(ctx, l, o.people[moment])
 }
+
+// wrongAt: the password that is sent at this moment is a wrong one.
+func wrongAt(moment string) bool { return moment == atDirectoryWrong || moment == atBindWrong }
 
 // untilLogged waits until an appliance has said something of a login, and returns it.
 func (o *outage) untilLogged(t *testing.T, l *browserclient.Login, what string) (by *harness.Program) {
@@ -401,7 +419,7 @@ func (o *outage) end(t *testing.T, stories []story) (ended []string) {
 
 // judged says what is wrong with how a login ended; "" is nothing.
 func judged(access bool, err error, moment string) string {
-	if access && err == nil && moment != atPushRejected && moment != atDirectoryWrong {
+	if access && err == nil && moment != atPushRejected && !wrongAt(moment) {
 		return ""
 	}
 	if access || err == nil {
@@ -413,8 +431,8 @@ func judged(access bool, err error, moment string) string {
 	var d denial
 	if errors.As(err, &d) {
 		switch {
-		case d.why == sallyport.ReasonCredentials && moment == atDirectoryWrong,
-			d.why == sallyport.ReasonSuperseded && moment == atDirectory, // by another login of the same user: see askDirectory
+		case d.why == sallyport.ReasonCredentials && wrongAt(moment),
+			d.why == sallyport.ReasonSuperseded && (moment == atDirectory || moment == atBindRight), // by another login of the same user: see askDirectory
 			d.why == sallyport.ReasonUnavailable, d.why == sallyport.ReasonTimeout, d.why == sallyport.ReasonExpired, d.why == sallyport.ReasonPushFailed:
 			return ""
 		}
@@ -427,10 +445,11 @@ func judged(access bool, err error, moment string) string {
 	return err.Error()
 }
 
-// logsIn expects that a login from the beginning works, tried again for a while as people do.
-func (o *outage) logsIn(t *testing.T, when string) {
+// logsIn expects that a login of one of the people works from the beginning, tried again for a while as
+// people do.
+func (o *outage) logsIn(t *testing.T, who, when string) {
 	t.Helper()
-	p := o.people[afterwards]
+	p := o.people[who]
 	var last error
 	for ctx := within(t, endsWithin); ctx.Err() == nil; {
 		l, err := o.s.Page().LogIn(ctx, p.Name, p.Password)
