@@ -24,6 +24,7 @@ type Program struct {
 	args  []string
 	ready func(context.Context) error
 	log   *transcript
+	clock *Clock
 	proc  *process
 }
 
@@ -42,6 +43,7 @@ func NewProgram(tb testing.TB, name, path string, ready func(context.Context) er
 func (p *Program) Launch() error {
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Stdout = p.log
+	p.clock.on(cmd)
 	var err error
 	p.proc, err = startProcess(cmd)
 	return err
@@ -63,6 +65,9 @@ func (p *Program) Start() {
 
 // SetArgs replaces the command line for the next Start.
 func (p *Program) SetArgs(args ...string) { p.args = args }
+
+// SetClock has the program go by a clock from the next Start on.
+func (p *Program) SetClock(c *Clock) { p.clock = c }
 
 // Args returns the command line.
 func (p *Program) Args() []string { return append([]string(nil), p.args...) }

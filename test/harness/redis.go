@@ -20,12 +20,13 @@ import (
 
 // Redis is a running redis-server. Its address stays the same over Kill, Stop and Start.
 type Redis struct {
-	tb   testing.TB
-	addr string
-	dir  string
-	args []string
-	proc *process
-	cl   *redis.Client
+	tb    testing.TB
+	addr  string
+	dir   string
+	args  []string
+	clock *Clock
+	proc  *process
+	cl    *redis.Client
 }
 
 // RedisOption changes how StartRedis starts the server.
@@ -41,6 +42,9 @@ func RedisAppendOnly() RedisOption {
 func RedisSetting(name, value string) RedisOption {
 	return func(r *Redis) { r.args = append(r.args, "--"+name, value) }
 }
+
+// RedisClock has the server go by a clock: put ahead, it lets everything run out that has a time to live.
+func RedisClock(c *Clock) RedisOption { return func(r *Redis) { r.clock = c } }
 
 // StartRedis starts an empty redis-server.
 func StartRedis(tb testing.TB, opts ...RedisOption) *Redis {
@@ -78,8 +82,9 @@ func (r *Redis) Start() {
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	r.proc, err = startProcess(exec.Command(path, r.args...))
-	if err != nil {
+	cmd := exec.Command(path, r.args...)
+	r.clock.on(cmd)
+	if r.proc, err = startProcess(cmd); err != nil {
 		r.tb.Fatal(err)
 	}
 	if err := r.proc.await("redis", func(ctx context.Context) error { return r.cl.Ping(ctx).Err() }); err != nil {
