@@ -128,13 +128,7 @@ func TestRepeatedCredentialsMakeOnePushAndOneCount(t *testing.T) {
 	if n := len(s.Push.PushesFor(string(c.ID))); n != 1 {
 		t.Errorf("%d pushes for the challenge, want 1", n)
 	}
-	n := 0
-	for _, p := range s.Push.Pushes() {
-		if p.Token == d.PushToken {
-			n++
-		}
-	}
-	if n != 1 {
+	if n := pushesTo(s, d); n != 1 {
 		t.Errorf("%d pushes to the phone, want 1", n)
 	}
 }
@@ -209,13 +203,7 @@ func TestSealedPasswordIsGoodForItsLoginUserAndOriginOnly(t *testing.T) {
 		}
 	}
 	// One push: that of the login that was begun as it should be.
-	n := 0
-	for _, p := range s.Push.Pushes() {
-		if p.Token == d.PushToken {
-			n++
-		}
-	}
-	if n > 1 {
+	if n := pushesTo(s, d); n > 1 {
 		t.Errorf("%d pushes", n)
 	}
 	if _, err := d.Challenge(shortly(t)); !errors.Is(err, context.DeadlineExceeded) {

@@ -26,26 +26,32 @@ type Branch struct {
 	RADIUSSecret sallyport.Secret
 	Integration  sallyport.IntegrationID
 
-	config, admin, fingerprint, accessToken string
+	config, admin, cloud, fingerprint, accessToken string
 }
 
 // NewBranch sets a further enterprise up, without starting its appliance.
 func (s *Stack) NewBranch(tb testing.TB) *Branch {
 	tb.Helper()
+	return s.newBranch(tb, s.CloudURL(), s.TunnelAddrs()...)
+}
+
+// newBranch is NewBranch at a part of the cloud.
+func (s *Stack) newBranch(tb testing.TB, cloud string, tunnels ...string) *Branch {
+	tb.Helper()
 	base := harness.PortBlock(tb)
-	b := &Branch{s: s, RADIUSAddr: fmt.Sprintf("127.0.0.1:%d", base), admin: fmt.Sprintf("127.0.0.1:%d", base+1)}
+	b := &Branch{s: s, cloud: cloud, RADIUSAddr: fmt.Sprintf("127.0.0.1:%d", base), admin: fmt.Sprintf("127.0.0.1:%d", base+1)}
 	var err error
 	if b.Tenant, b.Code, err = s.CreateEnterprise("Branch of the test"); err != nil {
 		tb.Fatal(err)
 	}
 	name := "branch-" + string(b.Tenant)
 	b.Dir, b.config = s.file(name), s.file(name+".yaml")
-	r, err := s.Trust(s.CloudURL(), b.Dir, b.Tenant, b.Code)
+	r, err := s.Trust(cloud, b.Dir, b.Tenant, b.Code)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	b.Appliance, b.fingerprint = applianceIn(r), after(r.Stdout, "Root key fingerprint: ")
-	b.Tunnels(tb, s.TunnelAddrs()...)
+	b.Tunnels(tb, tunnels...)
 	if b.Integration, b.RADIUSSecret, err = s.addIntegration(b.config, Nickname, "127.0.0.1", s.Origin()); err != nil {
 		tb.Fatal(err)
 	}
@@ -88,7 +94,15 @@ func (b *Branch) TokenService(tb testing.TB, addr string) {
 // Page is a browser at the branch's logon page.
 func (b *Branch) Page() *browserclient.Client {
 	c := b.s.Page()
+	c.Base = b.cloud
 	c.Tenant, c.Integration, c.Fingerprint, c.AccessToken = b.Tenant, b.Integration, b.fingerprint, b.accessToken
+	return c
+}
+
+// PageAt is a browser at the branch's logon page that reaches one of the stack's own cloud replicas alone.
+func (b *Branch) PageAt(replica int) *browserclient.Client {
+	c := b.Page()
+	c.Base = b.s.ReplicaURL(replica)
 	return c
 }
 

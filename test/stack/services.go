@@ -53,13 +53,13 @@ func (s *Stack) startServices() error {
 	}
 	var all []*harness.Program
 	for i := range 2 {
-		s.Clouds[i] = harness.NewProgram(s.tb, fmt.Sprintf("cloud-%d", i), s.bin, ready(s.addr(cloudAdmin, i)),
-			"cloud", "--redis", s.Redis.URL(), "--key-dir", s.KeyDir(), "--replica", fmt.Sprintf("cloud-%d", i),
+		s.Clouds[i] = harness.NewProgram(s.tb, fmt.Sprintf("cloud-%d", i), s.bin, ready(s.addr(cloudAdmin, i)), append(s.cloudArgs(),
+			"--replica", fmt.Sprintf("cloud-%d", i), "--tunnel-address", s.addr(cloudTunnel, 0), "--tokensvc-address", s.Service.Addr(),
 			"--listen", s.addr(cloudBrowser, i), "--tunnel-listen", s.addr(cloudTunnel, i), "--admin-listen", s.addr(cloudAdmin, i),
-			"--public-url", s.CloudURL(), "--tunnel-address", s.addr(cloudTunnel, 0), "--tokensvc-address", s.Service.Addr(),
-			"--trusted-proxy", "127.0.0.1", "--limit-per-address", "1000", "--log-level", "debug")
-		s.Tokens[i] = harness.NewProgram(s.tb, fmt.Sprintf("tokensvc-%d", i), s.bin, ready(s.addr(tokensAdmin, i)),
-			append(tokenArgs, "--listen", s.addr(tokensService, i), "--device-listen", s.addr(tokensDevice, i), "--admin-listen", s.addr(tokensAdmin, i))...)
+			"--limit-per-address", "1000")...)
+		s.Tokens[i] = harness.NewProgram(s.tb, fmt.Sprintf("tokensvc-%d", i), s.bin, ready(s.addr(tokensAdmin, i)), append(tokenArgs,
+			"--device-url", s.DeviceURL(),
+			"--listen", s.addr(tokensService, i), "--device-listen", s.addr(tokensDevice, i), "--admin-listen", s.addr(tokensAdmin, i))...)
 		all = append(all, s.Clouds[i], s.Tokens[i])
 	}
 	return startAll(all...)
@@ -79,12 +79,17 @@ func startAll(all ...*harness.Program) error {
 	return g.Wait()
 }
 
+func (s *Stack) cloudArgs() []string {
+	return []string{"cloud", "--redis", s.Redis.URL(), "--key-dir", s.KeyDir(), "--public-url", s.CloudURL(),
+		"--trusted-proxy", "127.0.0.1", "--log-level", "debug"}
+}
+
 func (s *Stack) tokenArgs() ([]string, error) {
 	roots, err1 := s.write("push-ca.pem", string(s.Push.RootsPEM))
 	account, err2 := s.write("service-account.json", string(s.Push.ServiceAccount))
 	p8, err3 := s.write("apns.p8", string(s.Push.P8))
 	return []string{"tokensvc", "--redis", s.Redis.URL(), "--cert", s.file("tokens.crt"), "--key", s.file("tokens.key"),
-		"--appliance-ca", filepath.Join(s.KeyDir(), "ca.crt"), "--device-url", s.DeviceURL(), "--web-push-url", s.Push.ControlURL,
+		"--appliance-ca", filepath.Join(s.KeyDir(), "ca.crt"), "--web-push-url", s.Push.ControlURL,
 		"--push-ca", roots, "--fcm-service-account", account, "--fcm-url", s.Push.FCMURL, "--fcm-token-url", s.Push.TokenURL,
 		"--apns-url", s.Push.APNsURL, "--apns-key", p8, "--apns-key-id", s.Push.KeyID, "--apns-team-id", s.Push.TeamID,
 		"--apns-topic", s.Push.Topic, "--log-level", "debug"}, errors.Join(err1, err2, err3)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -89,7 +90,7 @@ func Start(tb testing.TB, opts Options) *Stack {
 		tb.Fatalf("make directory: %v", err)
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(s.dir) })
-	tb.Cleanup(s.judge)
+	tb.Cleanup(func() { judge(tb, s.Programs()...) })
 	s.startParts()
 	for _, step := range []struct {
 		what string
@@ -205,41 +206,34 @@ func (s *Stack) TunnelAddrs() []string {
 
 // Programs returns all processes of the product.
 func (s *Stack) Programs() []*harness.Program {
-	return []*harness.Program{s.Clouds[0], s.Clouds[1], s.Tokens[0], s.Tokens[1], s.Appliances[0], s.Appliances[1]}
+	all := []*harness.Program{s.Clouds[0], s.Clouds[1], s.Tokens[0], s.Tokens[1], s.Appliances[0], s.Appliances[1]}
+	return slices.DeleteFunc(all, func(p *harness.Program) bool { return p == nil })
 }
 
 // Logs returns everything that all processes have written.
 func (s *Stack) Logs() string {
 	var all strings.Builder
 	for _, p := range s.Programs() {
-		if p != nil {
-			all.WriteString(p.Log())
-		}
+		all.WriteString(p.Log())
 	}
 	return all.String()
 }
 
-// judge fails the test for what a process must never write, and keeps the logs of a failed one.
-func (s *Stack) judge() {
-	for _, p := range s.Programs() {
-		if p == nil {
-			continue
-		}
+// judge fails tb for what a process must never write, and keeps the logs of a failed one.
+func judge(tb testing.TB, programs ...*harness.Program) {
+	for _, p := range programs {
 		if i := strings.Index(p.Log(), "WARNING: DATA RACE"); i >= 0 {
-			s.tb.Errorf("%s reports a data race:\n%s", p.Name(), p.Log()[i:min(len(p.Log()), i+4000)])
+			tb.Errorf("%s reports a data race:\n%s", p.Name(), p.Log()[i:min(len(p.Log()), i+4000)])
 		}
 		if i := strings.Index(p.Log(), "\npanic: "); i >= 0 {
-			s.tb.Errorf("%s panicked:\n%s", p.Name(), p.Log()[i:min(len(p.Log()), i+4000)])
+			tb.Errorf("%s panicked:\n%s", p.Name(), p.Log()[i:min(len(p.Log()), i+4000)])
 		}
 	}
-	name := strings.NewReplacer("/", "-", " ", "-").Replace(s.tb.Name())
-	for _, p := range s.Programs() {
-		if p == nil {
-			continue
-		}
-		path := filepath.Join(harness.ArtifactDir(s.tb), fmt.Sprintf("%s-%s.log", name, p.Name()))
+	name := strings.NewReplacer("/", "-", " ", "-").Replace(tb.Name())
+	for _, p := range programs {
+		path := filepath.Join(harness.ArtifactDir(tb), fmt.Sprintf("%s-%s.log", name, p.Name()))
 		if err := os.WriteFile(path, []byte(p.Log()), 0o644); err != nil {
-			s.tb.Logf("keep log: %v", err)
+			tb.Logf("keep log: %v", err)
 		}
 	}
 }
