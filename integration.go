@@ -1,25 +1,74 @@
 package sallyport
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Integration is a gateway as configured: where its RADIUS requests come from, the
-// shared secret, and the pages that may carry the overlay.
+// shared secret, the pages that may carry the overlay, and what it is told of its users.
 type Integration struct {
 	ID       IntegrationID
 	Kind     string // "f5-big-ip"
 	Nickname string
+	Note     string
 	// Clients are the source addresses of the gateway's RADIUS requests; the longest
 	// prefix over all integrations wins.
 	Clients []netip.Prefix
+	// Hosts are the gateway's names in DNS, in lower case: the addresses that they have at
+	// the time are clients too.
+	Hosts []string
 	// Secret is shared with the gateway (RFC 2865 section 3).
 	Secret Secret
-	// RequireMessageAuthenticator refuses requests without attribute 80 (RFC 3579
-	// section 3.2): for gateways that have the fix of CVE-2024-3596.
-	RequireMessageAuthenticator bool
+	// PreviousSecret, while the secret is being changed, is taken as well until PreviousUntil.
+	PreviousSecret Secret
+	PreviousUntil  time.Time
+	// MessageAuthenticator says whether requests without attribute 80 (RFC 3579 section 3.2)
+	// are refused, against CVE-2024-3596.
+	MessageAuthenticator MessageAuthenticator
+	// MessageAuthenticatorSeen is when the gateway first sent it, under MessageAuthenticatorOnceSeen.
+	MessageAuthenticatorSeen time.Time
 	// Origins are the page origins ("https://vpn.example.org") from which a sealed
 	// password is accepted.
 	Origins []string
 	// AllowNonLicensed lets users without a licence for remote access, and accounts that are not in the
 	// list of users, in on the directory's word alone; else they are refused.
 	AllowNonLicensed bool
+	// Attributes are returned to the gateway in Access-Accept, in this order.
+	Attributes []GroupAttribute
+	// Language is that of messages when the browser names none that there is; empty: English.
+	Language string
+	Version  int64
 }
+
+// MessageAuthenticator says when a gateway's requests must carry Message-Authenticator. One that is
+// there is always checked.
+type MessageAuthenticator string
+
+const (
+	MessageAuthenticatorAlways MessageAuthenticator = "always"
+	MessageAuthenticatorNever  MessageAuthenticator = "never"
+	// MessageAuthenticatorOnceSeen: as soon as the gateway has sent it once.
+	MessageAuthenticatorOnceSeen MessageAuthenticator = "once_seen"
+)
+
+// GroupAttribute is a RADIUS attribute that the members of a group have in Access-Accept.
+type GroupAttribute struct {
+	Group     string        `json:"group,omitempty"`  // DN; empty: everybody
+	Vendor    uint32        `json:"vendor,omitempty"` // enterprise number; 0: a standard attribute
+	Attribute uint8         `json:"attribute"`
+	Name      string        `json:"name,omitempty"` // for people
+	Type      AttributeType `json:"type"`
+	Values    []string      `json:"values"`
+}
+
+// AttributeType is how the value of a RADIUS attribute is written and sent (RFC 8044 section 3).
+type AttributeType string
+
+const (
+	AttributeText    AttributeType = "text"     // UTF-8
+	AttributeInteger AttributeType = "integer"  // 32 bits, decimal or 0x…
+	AttributeIPv4    AttributeType = "ipaddr"   // 192.0.2.1
+	AttributeIPv6    AttributeType = "ipv6addr" // 2001:db8::1
+	AttributeOctets  AttributeType = "octets"   // hexadecimal
+)
