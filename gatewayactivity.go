@@ -36,4 +36,7 @@ type GatewayHealth struct {
 	Accepted    time.Time // last one that was accepted
 	Error       string    // last thing that went wrong, in words
 	ErrorTime   time.Time
+	Cure        string // what an administrator can do about the error
+	// OldSecret is when a request last used the secret that is being replaced.
+	OldSecret time.Time
 }

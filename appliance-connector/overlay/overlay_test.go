@@ -81,8 +81,10 @@ func newWorld(t *testing.T) *world {
 	check(t, err)
 	t.Cleanup(func() { check(t, w.store.Close()) })
 	for _, id := range []sallyport.IntegrationID{"vpn", "other"} {
-		check(t, w.store.PutIntegration(t.Context(), sallyport.Integration{ID: id, Kind: "f5-big-ip", Nickname: string(id), Secret: "secret-secret-secret-22",
-			Clients: []netip.Prefix{netip.MustParsePrefix(map[sallyport.IntegrationID]string{"vpn": "10.0.0.1/32", "other": "10.0.0.2/32"}[id])}, Origins: []string{origin}}))
+		_, err := w.store.PutIntegration(t.Context(), sallyport.Integration{ID: id, Kind: "f5-big-ip", Nickname: string(id), Secret: "secret-secret-secret-22",
+			MessageAuthenticator: sallyport.MessageAuthenticatorOnceSeen,
+			Clients:              []netip.Prefix{netip.MustParsePrefix(map[sallyport.IntegrationID]string{"vpn": "10.0.0.1/32", "other": "10.0.0.2/32"}[id])}, Origins: []string{origin}})
+		check(t, err)
 	}
 	w.door = w.newDoor()
 	return w

@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport"
 )
 
-const healthColumns = `integration_id, appliance, heard, accepted, error, error_time`
+const healthColumns = `integration_id, appliance, heard, accepted, error, error_time, cure, old_secret`
 
 // RecordGatewayHeard notes what appliances heard of gateways, in one transaction, at most 1,000. Times
 // go forward only, and an error stays until there is a newer one.
@@ -34,7 +34,7 @@ func (s *Store) RecordGatewayHeard(ctx context.Context, heard []sallyport.Gatewa
 	}
 	rows := make([][]any, 0, len(latest))
 	for _, h := range latest {
-		rows = append(rows, []any{string(h.Integration), string(h.Appliance), micros(h.Heard), micros(h.Accepted), clean(h.Error, maxDetail), micros(h.ErrorTime)})
+		rows = append(rows, []any{string(h.Integration), string(h.Appliance), micros(h.Heard), micros(h.Accepted), clean(h.Error, maxDetail), micros(h.ErrorTime), clean(h.Cure, maxDetail), micros(h.OldSecret)})
 	}
 	slices.SortFunc(rows, func(a, b []any) int {
 		return cmp.Or(cmp.Compare(a[0].(string), b[0].(string)), cmp.Compare(a[1].(string), b[1].(string)))
@@ -46,6 +46,8 @@ func (s *Store) RecordGatewayHeard(ctx context.Context, heard []sallyport.Gatewa
 			heard = CASE WHEN excluded.heard > gateway_health.heard THEN excluded.heard ELSE gateway_health.heard END,
 			accepted = CASE WHEN excluded.accepted > gateway_health.accepted THEN excluded.accepted ELSE gateway_health.accepted END,
 			error = CASE WHEN excluded.error_time > gateway_health.error_time THEN excluded.error ELSE gateway_health.error END,
+			cure = CASE WHEN excluded.error_time > gateway_health.error_time THEN excluded.cure ELSE gateway_health.cure END,
+			old_secret = CASE WHEN excluded.old_secret > gateway_health.old_secret THEN excluded.old_secret ELSE gateway_health.old_secret END,
 			error_time = CASE WHEN excluded.error_time > gateway_health.error_time THEN excluded.error_time ELSE gateway_health.error_time END`, rows)
 	})
 	return s.engine.failure("note what was heard of gateways", err)
@@ -60,7 +62,10 @@ func later(a, b sallyport.GatewayHealth) sallyport.GatewayHealth {
 		a.Accepted = b.Accepted
 	}
 	if b.ErrorTime.After(a.ErrorTime) {
-		a.Error, a.ErrorTime = b.Error, b.ErrorTime
+		a.Error, a.ErrorTime, a.Cure = b.Error, b.ErrorTime, b.Cure
+	}
+	if b.OldSecret.After(a.OldSecret) {
+		a.OldSecret = b.OldSecret
 	}
 	return a
 }
@@ -83,9 +88,9 @@ func (s *Store) GatewayHealth(ctx context.Context, integration sallyport.Integra
 		return nil, s.engine.failure("read health of gateways", err)
 	}
 	list, err := collect(rows, func(rows *sql.Rows) (h sallyport.GatewayHealth, err error) {
-		var heard, accepted, failed int64
-		err = rows.Scan(&h.Integration, &h.Appliance, &heard, &accepted, &h.Error, &failed)
-		h.Heard, h.Accepted, h.ErrorTime = fromMicros(heard), fromMicros(accepted), fromMicros(failed)
+		var heard, accepted, failed, old int64
+		err = rows.Scan(&h.Integration, &h.Appliance, &heard, &accepted, &h.Error, &failed, &h.Cure, &old)
+		h.Heard, h.Accepted, h.ErrorTime, h.OldSecret = fromMicros(heard), fromMicros(accepted), fromMicros(failed), fromMicros(old)
 		return h, err
 	})
 	return list, s.engine.failure("read health of gateways", err)

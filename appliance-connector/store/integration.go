@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
+	"time"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -15,14 +14,9 @@ import (
 	"github.com/sallyport/sallyport"
 )
 
-const (
-	integrationColumns = `id, kind, nickname, sealed_secret, require_message_authenticator`
-	integrationByID    = `SELECT ` + integrationColumns + ` FROM integrations WHERE id = $1`
-)
-
 // Integrations returns all integrations by nickname, as of one moment.
 func (s *Store) Integrations(ctx context.Context) ([]sallyport.Integration, error) {
-	list, err := s.integrations(ctx, `SELECT `+integrationColumns+` FROM integrations`)
+	list, err := s.integrations(ctx, "")
 	slices.SortFunc(list, func(a, b sallyport.Integration) int {
 		return cmp.Or(cmp.Compare(fold(a.Nickname), fold(b.Nickname)), cmp.Compare(a.ID, b.ID))
 	})
@@ -34,7 +28,7 @@ func (s *Store) Integration(ctx context.Context, id sallyport.IntegrationID) (sa
 	if err := checkID("integration", string(id)); err != nil {
 		return sallyport.Integration{}, err
 	}
-	list, err := s.integrations(ctx, integrationByID, string(id))
+	list, err := s.integrations(ctx, id)
 	switch {
 	case err != nil:
 		return sallyport.Integration{}, err
@@ -44,31 +38,56 @@ func (s *Store) Integration(ctx context.Context, id sallyport.IntegrationID) (sa
 	return list[0], nil
 }
 
-// PutIntegration adds or replaces an integration. Its nickname, compared without case, and its
-// client networks must be its own: those of another integration are a conflict.
-func (s *Store) PutIntegration(ctx context.Context, i sallyport.Integration) error {
-	if err := checkIntegration(i); err != nil {
+func (s *Store) integrations(ctx context.Context, only sallyport.IntegrationID) (list []sallyport.Integration, err error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	err = s.engine.snapshot(ctx, func(tx *sql.Tx) error {
+		list, err = s.readIntegrations(ctx, tx, only)
 		return err
+	})
+	return list, s.engine.failure("read integrations", err)
+}
+
+// PutIntegration adds an integration (Version 0) or replaces the one whose Version it has, and returns
+// it as it is now. Its nickname, compared without case, its client networks and its host names must be
+// its own: those of another integration are a conflict. With an empty Secret the secret, and the one before
+// it, stay as they are. MessageAuthenticatorSeen is the store's own: it is forgotten when the policy
+// changes, and kept otherwise.
+func (s *Store) PutIntegration(ctx context.Context, i sallyport.Integration) (sallyport.Integration, error) {
+	if err := checkIntegration(i); err != nil {
+		return sallyport.Integration{}, err
 	}
-	return s.change(ctx, "save integration", func(ctx context.Context, tx *changing) error {
-		if err := checkOwn(ctx, tx.Tx, i); err != nil {
-			return err
-		}
-		before, err := s.integrationsIn(ctx, tx.Tx, integrationByID, string(i.ID))
+	var saved sallyport.Integration
+	err := s.change(ctx, "save integration", func(ctx context.Context, tx *changing) error {
+		old, found, err := s.lockIntegration(ctx, tx, i.ID)
 		if err != nil {
 			return err
 		}
-		if err := s.writeIntegration(ctx, tx.Tx, i); err != nil {
-			return fmt.Errorf("write integration: %w", err)
-		}
-		if err := writeLists(ctx, tx.Tx, i); err != nil {
+		if err := tx.checkVersion(ctx, "integration", string(i.ID), old.Version, i.Version); err != nil {
 			return err
 		}
-		if len(before) == 0 {
-			return tx.record("integration.create", i.Nickname, string(i.ID), nil, i)
+		next := i
+		next.MessageAuthenticatorSeen = time.Time{}
+		if found {
+			next = inherit(i, old)
 		}
-		return tx.record("integration.change", i.Nickname, string(i.ID), before[0], recordedIntegration{i, i.Secret != before[0].Secret})
+		if err := checkOwn(ctx, tx.Tx, next); err != nil {
+			return err
+		}
+		next.Version++
+		if err := s.writeIntegration(ctx, tx.Tx, next); err != nil {
+			return err
+		}
+		saved = next
+		if !found {
+			return tx.record("integration.create", next.Nickname, string(next.ID), nil, next)
+		}
+		return tx.record("integration.change", next.Nickname, string(next.ID), old, recordedIntegration{next, next.Secret != old.Secret})
 	})
+	if err != nil {
+		return sallyport.Integration{}, err
+	}
+	return saved, nil
 }
 
 // recordedIntegration is an integration as the audit trail has it after a change, which does not show
@@ -78,16 +97,34 @@ type recordedIntegration struct {
 	NewSecret bool `json:",omitempty"`
 }
 
-// DeleteIntegration removes an integration, or says not_found.
-func (s *Store) DeleteIntegration(ctx context.Context, id sallyport.IntegrationID) error {
+// inherit gives i what it has from the integration that it replaces.
+func inherit(i, old sallyport.Integration) sallyport.Integration {
+	if i.Secret == "" {
+		i.Secret, i.PreviousSecret, i.PreviousUntil = old.Secret, old.PreviousSecret, old.PreviousUntil
+	}
+	i.MessageAuthenticatorSeen = time.Time{}
+	if i.MessageAuthenticator == old.MessageAuthenticator {
+		i.MessageAuthenticatorSeen = old.MessageAuthenticatorSeen
+	}
+	return i
+}
+
+// DeleteIntegration removes the integration whose version this is; 0 is any.
+func (s *Store) DeleteIntegration(ctx context.Context, id sallyport.IntegrationID, version int64) error {
 	if err := checkID("integration", string(id)); err != nil {
 		return err
 	}
 	return s.change(ctx, "delete integration", func(ctx context.Context, tx *changing) error {
-		list, err := s.integrationsIn(ctx, tx.Tx, integrationByID, string(id))
-		before, err := only("integration", list, err)
-		if err != nil {
+		old, found, err := s.lockIntegration(ctx, tx, id)
+		switch {
+		case err != nil:
 			return err
+		case !found:
+			return notFound("integration")
+		case version != 0:
+			if err := tx.checkVersion(ctx, "integration", string(id), old.Version, version); err != nil {
+				return err
+			}
 		}
 		if err := deleteOne(ctx, tx.Tx, "integration", `DELETE FROM integrations WHERE id = $1`, string(id)); err != nil {
 			return err
@@ -95,150 +132,20 @@ func (s *Store) DeleteIntegration(ctx context.Context, id sallyport.IntegrationI
 		if _, err := tx.ExecContext(ctx, `DELETE FROM gateway_health WHERE integration_id = $1`, string(id)); err != nil {
 			return fmt.Errorf("forget health of gateway: %w", err)
 		}
-		return tx.record("integration.delete", before.Nickname, string(id), before, nil)
+		return tx.record("integration.delete", old.Nickname, string(id), old, nil)
 	})
 }
 
-func (s *Store) writeIntegration(ctx context.Context, tx *sql.Tx, i sallyport.Integration) error {
-	var require int64
-	if i.RequireMessageAuthenticator {
-		require = 1
+// lockIntegration keeps others from changing an integration until the transaction ends, and returns it.
+func (s *Store) lockIntegration(ctx context.Context, tx *changing, id sallyport.IntegrationID) (i sallyport.Integration, found bool, err error) {
+	if _, err := tx.ExecContext(ctx, `UPDATE integrations SET version = version WHERE id = $1`, string(id)); err != nil {
+		return i, false, fmt.Errorf("lock integration: %w", err)
 	}
-	_, err := tx.ExecContext(ctx, `
-		INSERT INTO integrations (`+integrationColumns+`, nickname_folded) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, nickname = excluded.nickname,
-			nickname_folded = excluded.nickname_folded, sealed_secret = excluded.sealed_secret,
-			require_message_authenticator = excluded.require_message_authenticator`,
-		string(i.ID), i.Kind, i.Nickname, s.box.seal(secretPlace(i.ID), []byte(i.Secret)), require, fold(i.Nickname))
-	return err
-}
-
-func writeLists(ctx context.Context, tx *sql.Tx, i sallyport.Integration) error {
-	for _, table := range []string{"integration_clients", "integration_origins"} {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE integration_id = $1`, string(i.ID)); err != nil {
-			return fmt.Errorf("clear %s: %w", table, err)
-		}
+	list, err := s.readIntegrations(ctx, tx.Tx, id)
+	if err != nil || len(list) == 0 {
+		return i, false, err
 	}
-	for n, prefix := range i.Clients {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO integration_clients (integration_id, position, prefix) VALUES ($1, $2, $3)`,
-			string(i.ID), n, prefix.String()); err != nil {
-			return fmt.Errorf("write client network: %w", err)
-		}
-	}
-	for n, origin := range i.Origins {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO integration_origins (integration_id, position, origin) VALUES ($1, $2, $3)`,
-			string(i.ID), n, origin); err != nil {
-			return fmt.Errorf("write origin: %w", err)
-		}
-	}
-	return nil
-}
-
-// checkOwn looks for another integration with the same nickname or network, to name it to the
-// administrator; the schema's keys settle the case of two at once.
-func checkOwn(ctx context.Context, tx *sql.Tx, i sallyport.Integration) error {
-	var other string
-	err := tx.QueryRowContext(ctx, `SELECT nickname FROM integrations WHERE nickname_folded = $1 AND id <> $2`,
-		fold(i.Nickname), string(i.ID)).Scan(&other)
-	if err == nil {
-		return conflictf("There is an integration with the nickname %q already.", other)
-	}
-	for _, prefix := range i.Clients {
-		if !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		err = tx.QueryRowContext(ctx, `SELECT i.nickname FROM integration_clients c JOIN integrations i ON i.id = c.integration_id
-			WHERE c.prefix = $1 AND i.id <> $2`, prefix.String(), string(i.ID)).Scan(&other)
-		if err == nil {
-			return conflictf("The address %s belongs to the integration %q already.", prefix, other)
-		}
-	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	return nil
-}
-
-func (s *Store) integrations(ctx context.Context, query string, args ...any) (list []sallyport.Integration, err error) {
-	ctx, cancel := deadline(ctx)
-	defer cancel()
-	err = s.engine.snapshot(ctx, func(tx *sql.Tx) error {
-		list, err = s.integrationsIn(ctx, tx, query, args...)
-		return err
-	})
-	return list, s.engine.failure("read integrations", err)
-}
-
-func (s *Store) integrationsIn(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]sallyport.Integration, error) {
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	list, err := collect(rows, s.scanIntegration)
-	if err != nil {
-		return nil, err
-	}
-	return list, readLists(ctx, tx, list)
-}
-
-func (s *Store) scanIntegration(rows *sql.Rows) (i sallyport.Integration, err error) {
-	var require int64
-	var box []byte
-	if err := rows.Scan(&i.ID, &i.Kind, &i.Nickname, &box, &require); err != nil {
-		return i, err
-	}
-	i.RequireMessageAuthenticator = require == 1
-	secret, err := s.box.open(secretPlace(i.ID), box)
-	i.Secret = sallyport.Secret(secret)
-	return i, err
-}
-
-func readLists(ctx context.Context, tx *sql.Tx, list []sallyport.Integration) error {
-	clients, err := readList(ctx, tx, list, `SELECT integration_id, prefix FROM integration_clients`)
-	if err != nil {
-		return fmt.Errorf("read client networks: %w", err)
-	}
-	origins, err := readList(ctx, tx, list, `SELECT integration_id, origin FROM integration_origins`)
-	if err != nil {
-		return fmt.Errorf("read origins: %w", err)
-	}
-	for n := range list {
-		i := &list[n]
-		i.Origins = origins[i.ID]
-		for _, text := range clients[i.ID] {
-			prefix, err := netip.ParsePrefix(text)
-			if err != nil {
-				return fmt.Errorf("parse client network: %w", err)
-			}
-			i.Clients = append(i.Clients, prefix)
-		}
-	}
-	return nil
-}
-
-// readList reads the texts that belong to the integrations of list, in their order.
-func readList(ctx context.Context, tx *sql.Tx, list []sallyport.Integration, query string) (map[sallyport.IntegrationID][]string, error) {
-	var args []any
-	if len(list) == 1 {
-		query, args = query+` WHERE integration_id = $1`, []any{string(list[0].ID)}
-	}
-	rows, err := tx.QueryContext(ctx, query+` ORDER BY integration_id, position`, args...)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[sallyport.IntegrationID][]string, len(list))
-	_, err = collect(rows, func(rows *sql.Rows) (struct{}, error) {
-		var id sallyport.IntegrationID
-		var text string
-		err := rows.Scan(&id, &text)
-		out[id] = append(out[id], text)
-		return struct{}{}, err
-	})
-	return out, err
-}
-
-func secretPlace(id sallyport.IntegrationID) place {
-	return place{table: "integrations", column: "sealed_secret", row: string(id)}
+	return list[0], true, nil
 }
 
 // fold makes nicknames comparable the way people compare them.

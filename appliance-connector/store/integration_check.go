@@ -6,24 +6,90 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/radiusattr"
 )
 
 func checkIntegration(i sallyport.Integration) error {
+	least := 1
+	if i.Version != 0 { // empty: as it is
+		least = 0
+	}
 	return first(
 		checkID("integration", string(i.ID)),
 		checkID("kind of integration", i.Kind),
 		checkText("nickname", i.Nickname, maxName),
-		checkSize("shared secret", len(i.Secret), 1, maxSecret),
-		checkClients(i.Clients),
+		checkNote(i.Note),
+		checkSize("shared secret", len(i.Secret), least, maxSecret),
+		checkPrevious(i),
+		checkPolicy(i.MessageAuthenticator),
+		checkClients(i),
+		checkHosts(i.Hosts),
 		checkOrigins(i.Origins),
+		checkLanguage(i.Language),
+		radiusattr.Check(i.Attributes),
 	)
 }
 
-func checkClients(clients []netip.Prefix) error {
-	if len(clients) == 0 || len(clients) > maxListed {
-		return invalidf("An integration needs 1 to %d addresses or networks that its requests come from.", maxListed)
+func checkNote(s string) error {
+	switch {
+	case utf8.RuneCountInString(s) > maxNote || len(s) > 4*maxNote:
+		return invalidf("The note may have at most %d characters.", maxNote)
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }):
+		return invalidf("The note is not text.")
+	}
+	return nil
+}
+
+func checkPrevious(i sallyport.Integration) error {
+	switch {
+	case len(i.PreviousSecret) > maxSecret:
+		return invalidf("The previous secret may have at most %d octets.", maxSecret)
+	case (i.PreviousSecret == "") != i.PreviousUntil.IsZero():
+		return invalidf("A previous secret needs an end, and an end needs a previous secret.")
+	}
+	return nil
+}
+
+func checkPolicy(p sallyport.MessageAuthenticator) error {
+	switch p {
+	case sallyport.MessageAuthenticatorAlways, sallyport.MessageAuthenticatorNever, sallyport.MessageAuthenticatorOnceSeen:
+		return nil
+	}
+	return invalidf("Message-Authenticator is demanded always, never or once_seen.")
+}
+
+// checkLanguage takes a language tag (RFC 5646) by its form.
+func checkLanguage(s string) error {
+	if s == "" || len(s) <= 35 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") == "" && s[0] != '-' {
+		return nil
+	}
+	return invalidf("%.40q is not a language: write it like de or pt-BR.", s)
+}
+
+// checkHosts takes names of the DNS in lower case; addresses belong among the clients.
+func checkHosts(hosts []string) error {
+	seen := make(map[string]bool, len(hosts))
+	for _, host := range hosts {
+		_, err := netip.ParseAddr(host)
+		switch {
+		case len(host) > 253 || err == nil || !canonicalHost(host):
+			return invalidf("%.80q is not a host name: write it like vpn1.hospital.example, in lower case.", host)
+		case seen[host]:
+			return invalidf("The host name %s stands in the list twice.", host)
+		}
+		seen[host] = true
+	}
+	return nil
+}
+
+func checkClients(i sallyport.Integration) error {
+	clients := i.Clients
+	if n := len(clients) + len(i.Hosts); n == 0 || n > maxListed {
+		return invalidf("An integration needs 1 to %d addresses, networks or host names that its requests come from.", maxListed)
 	}
 	seen := make(map[netip.Prefix]bool, len(clients))
 	for _, p := range clients {

@@ -41,7 +41,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err er
 			return removed, s.engine.failure("sweep "+rows.table, err)
 		}
 	}
-	return removed, nil
+	return removed, s.engine.failure("forget replaced secrets", s.endRotations(ctx, now))
 }
 
 func (s *Store) sweepTable(ctx context.Context, statement string, before time.Time) (removed int64, err error) {

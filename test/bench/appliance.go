@@ -55,10 +55,11 @@ func (w *world) found(ctx context.Context, cloudURL, origin string) (*founded, e
 	if err != nil {
 		return nil, err
 	}
-	return f, errors.Join(store.PutIntegration(ctx, sallyport.Integration{
-		ID: f.integration, Kind: "f5-big-ip", Nickname: "Hospital VPN", Secret: radiusSecret, RequireMessageAuthenticator: true,
+	_, err = store.PutIntegration(ctx, sallyport.Integration{
+		ID: f.integration, Kind: "f5-big-ip", Nickname: "Hospital VPN", Secret: radiusSecret, MessageAuthenticator: sallyport.MessageAuthenticatorAlways,
 		Clients: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Origins: []string{origin},
-	}), store.Close())
+	})
+	return f, errors.Join(err, store.Close())
 }
 
 // wholeAppliance is an appliance under RADIUS load.

@@ -80,7 +80,7 @@ func Serve(ctx context.Context, address string, secret sallyport.Secret, ring ga
 	s, err := radius.Listen(radius.Options{
 		Address: address,
 		Integrations: []sallyport.Integration{{
-			ID: Integration, Nickname: "load", Secret: secret, RequireMessageAuthenticator: true,
+			ID: Integration, Nickname: "load", Secret: secret, MessageAuthenticator: sallyport.MessageAuthenticatorAlways,
 			Clients: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		}},
 		Verifier: tokencheck.New(tokencheck.Options{

@@ -39,6 +39,10 @@ func Run(t *testing.T, e Engine) {
 		{"nicknames and networks belong to one integration", integrationConflicts},
 		{"an integration saved twice at once stays whole", integrationAtOnce},
 		{"a wrong integration is refused with words", integrationRefused},
+		{"an integration changed meanwhile is not overwritten", integrationVersions},
+		{"secrets of an integration stay and go as they should", integrationSecrets},
+		{"Message-Authenticator once seen is remembered", messageAuthenticatorSeen},
+		{"unknown sources are kept within bounds", unknownSources},
 		{"a device comes back as it was put, the newest first", deviceComesBack},
 		{"all devices are paged", devicesPaged},
 		{"a device stays with its account", deviceConflict},
@@ -110,10 +114,10 @@ func NewDevice(word string, account sallyport.AccountName) sallyport.Device {
 func NewIntegration(id string, n byte) sallyport.Integration {
 	return sallyport.Integration{
 		ID: sallyport.IntegrationID(id), Kind: "f5-big-ip", Nickname: "VPN " + id,
-		Clients:                     []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, n, 0}), 24)},
-		Secret:                      sallyport.Secret("radius-secret-of-" + id),
-		RequireMessageAuthenticator: true,
-		Origins:                     []string{"https://vpn.example.org"},
+		Clients:              []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, n, 0}), 24)},
+		Secret:               sallyport.Secret("radius-secret-of-" + id),
+		MessageAuthenticator: sallyport.MessageAuthenticatorAlways,
+		Origins:              []string{"https://vpn.example.org"},
 	}
 }
 

@@ -39,7 +39,7 @@ func revisions(t *testing.T, e Engine) {
 		do    func() error
 		grows bool
 	}{
-		{"put integration", func() error { return s.PutIntegration(ctx, NewIntegration("a", 1)) }, true},
+		{"put integration", func() error { return putIntegration(ctx, s, NewIntegration("a", 1)) }, true},
 		{"put device", func() error { return s.PutDevice(ctx, d) }, true},
 		{"set setting", func() error { return s.SetSetting(ctx, "a", "b") }, true},
 		{"claim", func() error { _, err := s.Claim(ctx, []byte("k"), start, start); return err }, false},
@@ -47,7 +47,7 @@ func revisions(t *testing.T, e Engine) {
 		{"count failure", func() error { _, err := s.Failure(ctx, alice, "code", start, time.Hour); return err }, false},
 		{"read", func() error { _, err := s.Integrations(ctx); return err }, false},
 		{"delete device", func() error { return s.DeleteDevice(ctx, d.ID) }, true},
-		{"delete integration", func() error { return s.DeleteIntegration(ctx, "a") }, true},
+		{"delete integration", func() error { return s.DeleteIntegration(ctx, "a", 0) }, true},
 	} {
 		before := revision()
 		must(t, step.do())
@@ -120,7 +120,7 @@ func openedAgain(t *testing.T, e Engine) {
 	wg.Wait()
 	s, err := store.Open(t.Context(), address, Master())
 	must(t, err)
-	must(t, s.PutIntegration(t.Context(), NewIntegration("a", 1)))
+	must(t, putIntegration(t.Context(), s, NewIntegration("a", 1)))
 	revision, err := s.Revision(t.Context())
 	must(t, err)
 	must(t, s.Close())
@@ -154,7 +154,7 @@ func nothingReadable(t *testing.T, e Engine) {
 	enrolment := store.Enrolment{ID: "e1", Account: alice, Secret: sallyport.Key("enrolment-secret-of-32-octets-..."),
 		Created: start, Expires: start.Add(time.Hour)}
 	invite := store.Invite{ID: "i1", Secret: "JOIN-CODE-12345", Created: start, Expires: start.Add(time.Hour)}
-	must(t, s.PutIntegration(ctx, i))
+	must(t, putIntegration(ctx, s, i))
 	must(t, s.PutDevice(ctx, d))
 	must(t, s.PutEnrolment(ctx, enrolment))
 	must(t, s.PutInvite(ctx, invite))
@@ -247,8 +247,8 @@ func edited(t *testing.T, e Engine) {
 	} {
 		address := e.Fresh(t)
 		s, ctx := Open(t, address), t.Context()
-		must(t, s.PutIntegration(ctx, NewIntegration("a", 1)))
-		must(t, s.PutIntegration(ctx, NewIntegration("b", 2)))
+		must(t, putIntegration(ctx, s, NewIntegration("a", 1)))
+		must(t, putIntegration(ctx, s, NewIntegration("b", 2)))
 		must(t, s.PutDevice(ctx, NewDevice("phone", alice)))
 		must(t, s.PutEnrolment(ctx, store.Enrolment{ID: "e1", Account: alice, Secret: Master(), Created: start, Expires: start.Add(time.Hour)}))
 		must(t, s.PutInvite(ctx, store.Invite{ID: "i1", Secret: "x", Created: start, Expires: start.Add(time.Hour)}))

@@ -140,7 +140,7 @@ func hostileText(t *testing.T, e Engine) {
 		}
 		i := NewIntegration(fmt.Sprint("i", n), byte(n))
 		i.Nickname = text
-		must(t, s.PutIntegration(ctx, i))
+		must(t, putIntegration(ctx, s, i))
 		if got, err := s.Integration(ctx, i.ID); err != nil || got.Nickname != text {
 			t.Errorf("%q: got %+v, %v", text, got, err)
 		}

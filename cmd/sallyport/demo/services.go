@@ -192,10 +192,10 @@ func (d *demo) addIntegration(ctx context.Context) (in integration, err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	in.secret = sallyport.NewCode(6)
 	row := sallyport.Integration{
-		ID: "demo-vpn", Kind: "f5-big-ip", Nickname: "Hospital VPN", Secret: in.secret, RequireMessageAuthenticator: true,
+		ID: "demo-vpn", Kind: "f5-big-ip", Nickname: "Hospital VPN", Secret: in.secret, MessageAuthenticator: sallyport.MessageAuthenticatorAlways,
 		Clients: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Origins: []string{d.url(portGateway)},
 	}
-	if err := s.PutIntegration(ctx, row); err != nil {
+	if _, err := s.PutIntegration(ctx, row); err != nil {
 		return in, err
 	}
 	d.ready.RADIUSSecret = string(in.secret)
