@@ -39,11 +39,15 @@ func BenchmarkHandle(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		now := time.Now()
 		key := s.cache.key(source, &r)
-		_, _, at, _ := s.cache.begin(key, time.Now(), nil)
-		q, _ := s.query(c, &r, source)
-		v, _ := s.instant.VerifyNow(&q)
-		if w.finish(c, &r, &q, at, v) == nil {
+		_, _, at, _ := s.cache.begin(key, now, nil)
+		k, _ := s.authenticate(c, &r, now)
+		c.memory.heard.at(now)
+		q, _ := k.query(c, &r, source)
+		x := inquiry{client: c, keys: k, q: q, at: at, now: now}
+		v, _ := s.instant.VerifyNow(q)
+		if w.finish(&x, &r, v, c.attributes.Everybody()) == nil {
 			b.Fatal("no answer")
 		}
 	}

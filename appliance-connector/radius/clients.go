@@ -1,34 +1,36 @@
 package radius
 
 import (
-	"crypto/hmac"
-	"crypto/md5"
 	"fmt"
-	"hash"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/radiusattr"
 )
 
 // client is an integration as its packets meet it.
 type client struct {
 	sallyport.Integration
-	secret []byte
-	macs   sync.Pool // *mac
+	keys       *keys
+	previous   *keys // of the secret that is being replaced, or nil
+	attributes *radiusattr.Set
+	memory     *memory
 }
 
-// mac makes Message-Authenticators; setting one up costs more than using it.
-type mac struct {
-	hash.Hash
-	sum [md5.Size]byte
-}
-
-func newClient(in sallyport.Integration) *client {
-	c := &client{Integration: in, secret: []byte(in.Secret)}
-	c.macs.New = func() any { return &mac{Hash: hmac.New(md5.New, c.secret)} }
-	return c
+func newClient(in sallyport.Integration, m *memory) (*client, error) {
+	if in.Secret == "" {
+		return nil, fmt.Errorf("integration %q has no RADIUS secret", in.ID)
+	}
+	attributes, err := radiusattr.Compile(in.Attributes)
+	if err != nil {
+		return nil, fmt.Errorf("integration %q: %w", in.ID, err)
+	}
+	c := &client{Integration: in, keys: newKeys(in.Secret), attributes: attributes, memory: m}
+	if in.PreviousSecret != "" {
+		c.previous = newKeys(in.PreviousSecret)
+	}
+	return c, nil
 }
 
 // clients finds the integration that a source address belongs to. It never changes; a new
@@ -37,26 +39,69 @@ type clients struct {
 	hosts    map[netip.Addr]*client // the usual case: an address, not a network
 	networks map[netip.Prefix]*client
 	bits     []int // lengths of the prefixes in networks, longest first, IPv6 and IPv4 together
+	memories map[sallyport.IntegrationID]*memory
+	clashes  []clash
 }
 
-// newClients refuses a configuration in which a gateway could be taken for another, or has no secret.
-func newClients(list []sallyport.Integration) (*clients, error) {
-	t := &clients{hosts: make(map[netip.Addr]*client), networks: make(map[netip.Prefix]*client)}
+// clash is an address of a host name that another integration has already.
+type clash struct {
+	host         string
+	address      netip.Addr
+	loser, owner sallyport.IntegrationID
+}
+
+// newClients refuses a configuration in which a gateway could be taken for another, or has no secret. found
+// has the addresses of host names; what an integration names as an address comes before them. memories is
+// what was remembered so far.
+func newClients(list []sallyport.Integration, found map[string][]netip.Addr, memories map[sallyport.IntegrationID]*memory) (*clients, error) {
+	t := &clients{hosts: make(map[netip.Addr]*client), networks: make(map[netip.Prefix]*client),
+		memories: make(map[sallyport.IntegrationID]*memory)}
+	made := make([]*client, 0, len(list))
 	for _, in := range list {
-		if in.Secret == "" {
-			return nil, fmt.Errorf("integration %q has no RADIUS secret", in.ID)
+		c, err := newClient(in, remember(memories[in.ID], in))
+		if err != nil {
+			return nil, err
 		}
-		c := newClient(in)
 		for _, p := range in.Clients {
 			if err := t.add(p, c); err != nil {
 				return nil, fmt.Errorf("integration %q: %w", in.ID, err)
 			}
 		}
+		t.memories[in.ID] = c.memory
+		made = append(made, c)
+	}
+	for _, c := range made {
+		t.addHosts(c, found)
 	}
 	slices.Sort(t.bits)
 	slices.Reverse(t.bits)
 	t.bits = slices.Compact(t.bits)
 	return t, nil
+}
+
+// remember goes on with what is remembered of an integration. That Message-Authenticator was seen is
+// forgotten with an edit, unless the store has it.
+func remember(m *memory, in sallyport.Integration) *memory {
+	if m == nil || m.version != in.Version {
+		m = m.next(in.Version)
+	}
+	if !in.MessageAuthenticatorSeen.IsZero() {
+		m.seen.Store(true)
+	}
+	return m
+}
+
+func (t *clients) addHosts(c *client, found map[string][]netip.Addr) {
+	for _, host := range c.Hosts {
+		for _, a := range found[host] {
+			switch owner := t.hosts[a]; {
+			case owner == nil:
+				t.hosts[a] = c
+			case owner != c:
+				t.clashes = append(t.clashes, clash{host, a, c.ID, owner.ID})
+			}
+		}
+	}
 }
 
 func (t *clients) add(p netip.Prefix, c *client) error {

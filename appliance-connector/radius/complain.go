@@ -24,12 +24,16 @@ var (
 		"enter the same secret at the gateway and in the integration"}
 	missingMAC = complaint{"Message-Authenticator missing",
 		"update the gateway so that it sends Message-Authenticator (CVE-2024-3596), or do not demand it in the integration"}
+	missingMACOnceSeen = complaint{"Message-Authenticator missing, though this gateway has sent it before",
+		"look for somebody who changes packets on the way; if the gateway went back to an older version, set the integration to never demand it"}
 	missingMACForEAP    = complaint{"EAP without Message-Authenticator", "set the gateway's RADIUS server to PAP"}
 	missingMACForStatus = complaint{"Status-Server without Message-Authenticator",
 		"let the gateway's health check send Message-Authenticator (RFC 5997)"}
 	missingName     = complaint{"no user name", "let the gateway send User-Name"}
 	missingPassword = complaint{"no password", "set the gateway's RADIUS server to PAP"}
 	overloaded      = complaint{"too many requests being verified", "look at what keeps them waiting: cloud, directory, peers"}
+	tooLong         = complaint{"attributes and Proxy-States are too long for an answer", "give the integration fewer or shorter attributes"}
+	noGroups        = complaint{"attributes depend on groups, and this appliance does not know any", "configure the directory"}
 	gaveUp          = complaint{"answered after the gateway gave up", "raise the gateway's RADIUS timeout to 5 s, and look at what was slow: cloud, directory, peers"}
 )
 
@@ -72,6 +76,10 @@ func newDropLog(log *slog.Logger) *dropLog {
 	return &dropLog{log: log, quiet: make(map[dropKey]*quiet), overall: rate.NewLimiter(dropRate, dropBurst)}
 }
 
+func groupsFailed(err error) complaint {
+	return complaint{fmt.Sprintf("could not read the user's groups: %v", err), "check the domain controllers and the network to them; the user may log in again"}
+}
+
 func (d *dropLog) write(c complaint, c2 *client, source netip.AddrPort, now time.Time, more ...any) {
 	suppressed, ok := d.allow(dropKey{c.cause, source.Addr()}, now)
 	if !ok {
@@ -109,6 +117,16 @@ func (d *dropLog) allow(k dropKey, now time.Time) (suppressed int, ok bool) {
 	suppressed, q.suppressed = q.suppressed, 0
 	q.until = now.Add(dropQuiet)
 	return suppressed, true
+}
+
+// dropped notes and logs a packet that is not answered.
+func (s *Server) dropped(bad complaint, c *client, source netip.AddrPort, now time.Time) {
+	if c == nil {
+		s.unknown.note(source.Addr(), now)
+	} else {
+		c.memory.refused(bad, now)
+	}
+	s.drops.write(bad, c, source, now)
 }
 
 // refused writes the one line of a request that was answered with Access-Reject.

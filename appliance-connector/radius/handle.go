@@ -1,6 +1,7 @@
 package radius
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -28,13 +29,13 @@ func (w *worker) handle(datagram []byte, source netip.AddrPort) []byte {
 	c := w.clients.Load().find(source.Addr())
 	if c == nil {
 		w.count.unknownSource.Add(1)
-		w.drops.write(unknownSource, nil, source, now)
+		w.dropped(unknownSource, nil, source, now)
 		return nil
 	}
 	r, err := parse(datagram)
 	if err != nil {
 		w.count.malformed.Add(1)
-		w.drops.write(malformed(err), c, source, now)
+		w.dropped(malformed(err), c, source, now)
 		return nil
 	}
 	switch r.code() {
@@ -44,18 +45,29 @@ func (w *worker) handle(datagram []byte, source netip.AddrPort) []byte {
 		return w.status(c, &r, source, now)
 	}
 	w.count.unsupported.Add(1)
-	w.drops.write(complaint{"not an authentication request: " + r.code().String(),
+	w.dropped(complaint{"not an authentication request: " + r.code().String(),
 		"send accounting and other requests elsewhere"}, c, source, now)
 	return nil
 }
 
+// inquiry is an Access-Request on its way to an answer.
+type inquiry struct {
+	client *client
+	keys   *keys // of the secret that it was made with, and that the answer is made with
+	q      *Query
+	at     place
+	now    time.Time // when it came
+}
+
 func (w *worker) access(c *client, r *request, source netip.AddrPort, now time.Time) []byte {
 	// Before anything is remembered: a flood of forged packets must not drive out real answers.
-	if bad := w.unauthentic(c, r); bad != nil {
+	k, bad := w.authenticate(c, r, now)
+	if bad != nil {
 		w.count.unauthentic.Add(1)
-		w.drops.write(*bad, c, source, now)
+		w.dropped(*bad, c, source, now)
 		return nil
 	}
+	c.memory.heard.at(now)
 	key := w.cache.key(source, r)
 	what, answer, at, early := w.cache.begin(key, now, w.out[:0])
 	if what != seenNever {
@@ -68,38 +80,24 @@ func (w *worker) access(c *client, r *request, source netip.AddrPort, now time.T
 	if early {
 		w.count.forgot.Add(1)
 	}
-	q, bad := w.query(c, r, source)
+	q, bad := k.query(c, r, source)
+	x := inquiry{client: c, keys: k, q: q, at: at, now: now}
 	if bad != nil {
-		return w.finish(c, r, &q, at, Verdict{Reason: bad.cause, Cure: bad.cure})
+		return w.finish(&x, r, Verdict{Reason: bad.cause, Cure: bad.cure}, nil)
 	}
-	if w.instant != nil {
-		if v, decided := w.instant.VerifyNow(&q); decided {
-			return w.finish(c, r, &q, at, v)
+	if w.instant != nil && !c.attributes.AsksGroups() {
+		if v, decided := w.instant.VerifyNow(q); decided {
+			return w.finish(&x, r, v, c.attributes.Everybody())
 		}
 	}
-	w.verifyLater(c, r, q, at, now)
-	return nil
-}
-
-// unauthentic says why the packet cannot have come from the gateway, or nil.
-func (s *Server) unauthentic(c *client, r *request) *complaint {
-	switch {
-	case r.mac != 0 && !c.authentic(r):
-		return &wrongSecret
-	case r.mac != 0:
-		return nil
-	case r.protocol == "EAP":
-		return &missingMACForEAP
-	case c.RequireMessageAuthenticator:
-		return &missingMAC
-	}
+	w.verifyLater(x, r)
 	return nil
 }
 
 // query takes out of the packet what the Verifier needs, or says why it cannot be asked.
-func (s *Server) query(c *client, r *request, source netip.AddrPort) (Query, *complaint) {
-	q := Query{
-		Integration: c.Integration, UserName: string(r.user), Source: source, Request: r.id(),
+func (k *keys) query(c *client, r *request, source netip.AddrPort) (*Query, *complaint) {
+	q := &Query{
+		Integration: &c.Integration, UserName: string(r.user), Source: source, Request: r.id(),
 		NASIdentifier: string(r.nas), CallingStation: string(r.calling),
 	}
 	switch {
@@ -112,7 +110,7 @@ func (s *Server) query(c *client, r *request, source netip.AddrPort) (Query, *co
 		return q, &missingName
 	}
 	var room [maxPassword]byte
-	password := c.reveal(r, &room)
+	password := k.reveal(r, &room)
 	if !legible(password) {
 		return q, &garbledPassword
 	}
@@ -122,13 +120,13 @@ func (s *Server) query(c *client, r *request, source netip.AddrPort) (Query, *co
 
 // verifyLater verifies on a goroutine of its own, so that any number of requests can wait for cloud
 // and directory while others are answered.
-func (w *worker) verifyLater(c *client, r *request, q Query, at place, now time.Time) {
+func (w *worker) verifyLater(x inquiry, r *request) {
 	select {
 	case w.waiting <- struct{}{}:
 	default:
-		at.drop()
+		x.at.drop()
 		w.count.overload.Add(1)
-		w.drops.write(overloaded, c, q.Source, now)
+		w.dropped(overloaded, x.client, x.q.Source, x.now)
 		return
 	}
 	kept := r.clone()
@@ -137,54 +135,82 @@ func (w *worker) verifyLater(c *client, r *request, q Query, at place, now time.
 		defer func() { <-s.waiting }()
 		ctx, cancel := context.WithTimeout(work, s.opts.Deadline)
 		defer cancel()
-		v := s.opts.Verifier.Verify(ctx, q)
+		v := s.opts.Verifier.Verify(ctx, *x.q)
+		attributes, bad := s.attributes(ctx, &x, v)
+		if bad != nil {
+			v = Verdict{Reason: bad.cause, Cure: bad.cure}
+		}
 		if ctx.Err() != nil {
 			s.count.late.Add(1)
-			s.drops.write(gaveUp, c, q.Source, s.opts.Now(), "user", q.UserName, "after", s.opts.Now().Sub(now))
+			s.drops.write(gaveUp, x.client, x.q.Source, s.opts.Now(), "user", x.q.UserName, "after", s.opts.Now().Sub(x.now))
 		}
 		late := worker{Server: s, out: make([]byte, 0, 256)}
-		if answer := late.finish(c, &kept, &q, at, v); answer != nil {
-			s.send(answer, q.Source)
+		if answer := late.finish(&x, &kept, v, attributes); answer != nil {
+			s.send(answer, x.q.Source)
 		}
 	})
 }
 
+// attributes returns what the answer to an accepted request carries. Who is accepted and whose groups
+// cannot be told is refused: the gateway would take them for somebody else's.
+func (s *Server) attributes(ctx context.Context, x *inquiry, v Verdict) ([]byte, *complaint) {
+	set := x.client.attributes
+	switch {
+	case !v.Accept:
+		return nil, nil
+	case !set.AsksGroups():
+		return set.Everybody(), nil
+	case s.opts.Groups == nil || v.Account == "":
+		return nil, &noGroups
+	}
+	groups, err := s.opts.Groups.Groups(ctx, v.Account)
+	if err != nil {
+		bad := groupsFailed(err)
+		return nil, &bad
+	}
+	return set.For(groups), nil
+}
+
 // finish makes the answer, remembers it, counts and logs it.
-func (w *worker) finish(c *client, r *request, q *Query, at place, v Verdict) []byte {
-	code, message := radius.CodeAccessAccept, v.Message
+func (w *worker) finish(x *inquiry, r *request, v Verdict, attributes []byte) []byte {
+	var answer []byte
+	if v.Accept {
+		if answer = x.keys.answer(w.out[:0], r, radius.CodeAccessAccept, v.Message, attributes); answer == nil && len(attributes) > 0 {
+			v = Verdict{Reason: tooLong.cause, Cure: tooLong.cure}
+		}
+	}
 	if v.Accept {
 		w.count.accepted.Add(1)
+		x.client.memory.accepted.at(x.now)
 		if w.opts.Log.Enabled(context.Background(), slog.LevelDebug) {
-			w.opts.Log.Debug("RADIUS request accepted", "user", q.UserName, "integration", string(q.Integration.ID), "source", q.Source.String())
+			w.opts.Log.Debug("RADIUS request accepted", "user", x.q.UserName, "integration", string(x.q.Integration.ID), "source", x.q.Source.String())
 		}
 	} else {
 		w.count.rejected.Add(1)
-		w.refused(q, v)
-		code = radius.CodeAccessReject
-		if message == "" {
-			message = rejected
-		}
+		x.client.memory.refused(complaint{v.Reason, v.Cure}, x.now)
+		w.refused(x.q, v)
+		answer = x.keys.answer(w.out[:0], r, radius.CodeAccessReject, cmp.Or(v.Message, rejected), nil)
 	}
-	answer := c.answer(w.out[:0], r, code, message)
 	if answer == nil {
-		at.drop()
+		x.at.drop()
 		return nil
 	}
-	at.finish(answer)
+	x.at.finish(answer)
 	return answer
 }
 
 // status answers a health check (RFC 5997).
 func (w *worker) status(c *client, r *request, source netip.AddrPort, now time.Time) []byte {
-	bad := &missingMACForStatus
+	k, bad := (*keys)(nil), &missingMACForStatus
 	if r.mac != 0 {
-		bad = w.unauthentic(c, r)
+		k, bad = w.authenticate(c, r, now)
 	}
 	if bad != nil {
 		w.count.unauthentic.Add(1)
-		w.drops.write(*bad, c, source, now)
+		w.dropped(*bad, c, source, now)
 		return nil
 	}
+	c.memory.heard.at(now)
 	w.count.status.Add(1)
-	return c.answer(w.out[:0], r, radius.CodeAccessAccept, "")
+	return k.answer(w.out[:0], r, radius.CodeAccessAccept, "", nil)
 }

@@ -16,6 +16,12 @@
 // Each refusal is one log line with its cause and its cure. What the gateway hears is the same for
 // all of them. Passwords, tokens and secrets are never logged.
 //
+// An Access-Accept carries the attributes that the integration gives the user's groups. The groups are
+// asked for when there are such attributes, and for no other integration.
+//
+// Clients are addresses, networks, and host names, which are resolved again every minute. While a
+// gateway's secret is being changed, both are taken, and each request is answered under its own.
+//
 // Every answer carries Message-Authenticator (RFC 3579 section 3.2) and carries it first, against
 // CVE-2024-3596.
 package radius
@@ -23,6 +29,7 @@ package radius
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"runtime"
 	"time"
@@ -46,7 +53,7 @@ type InstantVerifier interface {
 
 // Query is an Access-Request with PAP.
 type Query struct {
-	Integration sallyport.Integration
+	Integration *sallyport.Integration // not to be changed
 	UserName    string
 	Passcode    sallyport.Secret
 	Source      netip.AddrPort
@@ -68,6 +75,15 @@ type Verdict struct {
 	// Reason and Cure are for the log, when refused: what was wrong, and what to do about it.
 	Reason string
 	Cure   string
+	// Account is who was accepted. Where attributes depend on groups it must be there.
+	Account sallyport.AccountName
+}
+
+// Groups knows whose member an account is.
+type Groups interface {
+	// Groups returns the DNs of the account's groups: nested ones too of synchronised users, direct ones
+	// of others.
+	Groups(ctx context.Context, account sallyport.AccountName) ([]string, error)
 }
 
 // Options are what a Server works with. Zero values have the defaults named.
@@ -75,8 +91,14 @@ type Options struct {
 	Address      string // ":1812"
 	Integrations []sallyport.Integration
 	Verifier     Verifier
-	Log          *slog.Logger     // nil: discarded
-	Now          func() time.Time // nil: time.Now
+	// Groups is asked where attributes depend on groups, and nowhere else.
+	Groups Groups
+	// Recorder keeps what is heard; nil: nobody does.
+	Recorder  HeardRecorder
+	Appliance sallyport.ApplianceID // for the recorder
+	Resolver  Resolver              // of host names; nil: net.DefaultResolver
+	Log       *slog.Logger          // nil: discarded
+	Now       func() time.Time      // nil: time.Now
 
 	Readers     int           // goroutines that read; as many as there are processors, at most 8
 	Waiting     int           // requests being verified at a time; 16,384
@@ -94,6 +116,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Resolver == nil {
+		o.Resolver = net.DefaultResolver
 	}
 	o.Readers = orDefault(o.Readers, min(8, runtime.GOMAXPROCS(0)))
 	o.Waiting = orDefault(o.Waiting, 16<<10)

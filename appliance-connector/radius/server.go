@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/sallyport/sallyport"
 )
 
 // receiveBuffer holds a burst while the readers are busy; the usual 200 KiB lose one of 256 packets.
@@ -22,11 +20,15 @@ type Server struct {
 	instant InstantVerifier // the Verifier, when it is one
 	conn    *net.UDPConn
 	clients atomic.Pointer[clients]
+	config  configuration
+	unknown *unknownSources
 	cache   *replyCache
 	drops   *dropLog
 	count   counters
 	waiting chan struct{} // a place for each request being verified
 	wg      sync.WaitGroup
+	// resolveNow holds one when host names are to be resolved before their time.
+	resolveNow chan struct{}
 }
 
 // Listen opens the socket, so that the address is known and taken; Serve answers. Close it when
@@ -38,6 +40,10 @@ func Listen(opts Options) (*Server, error) {
 		cache:   newReplyCache(opts.Replies, opts.ReplyWindow),
 		drops:   newDropLog(opts.Log),
 		waiting: make(chan struct{}, opts.Waiting),
+		unknown: newUnknownSources(),
+		config:  configuration{found: make(map[string][]netip.Addr), failing: make(map[string]bool)},
+
+		resolveNow: make(chan struct{}, 1),
 	}
 	s.instant, _ = opts.Verifier.(InstantVerifier)
 	if err := s.SetIntegrations(opts.Integrations); err != nil {
@@ -57,17 +63,6 @@ func Listen(opts Options) (*Server, error) {
 // Addr is the address that the server listens on.
 func (s *Server) Addr() netip.AddrPort { return s.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-// SetIntegrations takes a new configuration into use at once, as a whole. With one that is wrong
-// nothing changes.
-func (s *Server) SetIntegrations(list []sallyport.Integration) error {
-	t, err := newClients(list)
-	if err != nil {
-		return fmt.Errorf("configure RADIUS clients: %w", err)
-	}
-	s.clients.Store(t)
-	return nil
-}
-
 // Close gives the socket back.
 func (s *Server) Close() error { return s.conn.Close() }
 
@@ -79,6 +74,15 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
+
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	side, end := context.WithCancel(ctx)
+	defer end()
+	beside.Go(func() { s.keepResolved(side) })
+	if s.opts.Recorder != nil {
+		beside.Go(func() { s.keepHeard(side) })
+	}
 
 	failed := make(chan error, s.opts.Readers)
 	for range s.opts.Readers {

@@ -192,7 +192,7 @@ func TestHugeProxyStatesStillHaveAnAnswer(t *testing.T) {
 func TestWhatCannotComeFromTheGatewayIsDropped(t *testing.T) {
 	v, asked := knows("right")
 	strict := gatewayAt("127.0.0.2/32")
-	strict.RequireMessageAuthenticator, strict.ID = true, "strict"
+	strict.MessageAuthenticator, strict.ID = sallyport.MessageAuthenticatorAlways, "strict"
 	s, log := serve(t, Options{Verifier: v, Integrations: []sallyport.Integration{gatewayAt("127.0.0.1/32"), strict}})
 	plain := func(edit ...func(*radius.Packet)) []byte {
 		return encode(t, access(t, "alice", "right", secret, edit...))
@@ -312,7 +312,7 @@ func TestNewConfigurationIsUsedWithoutRestart(t *testing.T) {
 func TestMalformedPacketsOfEveryLengthAreSurvived(t *testing.T) {
 	v, asked := knows("right")
 	strict := gatewayAt("127.0.0.1/32")
-	strict.RequireMessageAuthenticator = true // or the bare header, cut at 20, would be answered
+	strict.MessageAuthenticator = sallyport.MessageAuthenticatorAlways // or the bare header, cut at 20, would be answered
 	s, _ := serve(t, Options{Verifier: v, Integrations: []sallyport.Integration{strict}})
 	c := dial(t, s, "127.0.0.1")
 	whole := withMAC(t, access(t, "alice", "right", secret))
@@ -467,7 +467,7 @@ func TestLongestPrefixWins(t *testing.T) {
 	table, err := newClients([]sallyport.Integration{
 		named("all", "0.0.0.0/0"), named("site", "10.0.0.0/8", "2001:db8::/32"),
 		named("rack", "10.1.2.0/24"), named("one", "10.1.2.3/32", "2001:db8::7/128"), named("mapped", "::ffff:192.0.2.0/120"),
-	})
+	}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -483,7 +483,7 @@ func TestLongestPrefixWins(t *testing.T) {
 			t.Errorf("%s belongs to %q, want %q", source, got, want)
 		}
 	}
-	if _, err := newClients([]sallyport.Integration{named("a", "10.0.0.0/8"), named("b", "10.1.1.1/8")}); err == nil {
+	if _, err := newClients([]sallyport.Integration{named("a", "10.0.0.0/8"), named("b", "10.1.1.1/8")}, nil, nil); err == nil {
 		t.Error("one network in two integrations is accepted")
 	}
 }

@@ -16,9 +16,9 @@ var noMAC [macSize]byte
 
 // authentic checks a request's Message-Authenticator: HMAC-MD5 over the packet with the attribute's
 // value zero (RFC 3579 section 3.2).
-func (c *client) authentic(r *request) bool {
-	m := c.macs.Get().(*mac)
-	defer c.macs.Put(m)
+func (k *keys) authentic(r *request) bool {
+	m := k.macs.Get().(*mac)
+	defer k.macs.Put(m)
 	m.Reset()
 	m.Write(r.raw[:r.mac])
 	m.Write(noMAC[:])
@@ -27,9 +27,9 @@ func (c *client) authentic(r *request) bool {
 }
 
 // reveal undoes the hiding of User-Password (RFC 2865 section 5.2) into out, and cuts the padding.
-func (c *client) reveal(r *request, out *[maxPassword]byte) []byte {
+func (k *keys) reveal(r *request, out *[maxPassword]byte) []byte {
 	room := [128]byte{} // spares the heap for secrets of up to 112 octets
-	key := append(room[:0], c.secret...)
+	key := append(room[:0], k.secret...)
 	previous := r.authenticator()
 	for at := 0; at < len(r.password); at += authSize {
 		sum := md5.Sum(append(key, previous...))
@@ -58,9 +58,10 @@ func legible(password []byte) bool {
 	return true
 }
 
-// answer appends the answer to r: Message-Authenticator first, then the message, then the request's
-// Proxy-States. It returns nil when even without a message it is longer than a packet can be.
-func (c *client) answer(out []byte, r *request, code radius.Code, message string) []byte {
+// answer appends the answer to r: Message-Authenticator first, then the message, then attributes, as they
+// are sent, then the request's Proxy-States. It returns nil when even without a message it is longer than a
+// packet can be.
+func (k *keys) answer(out []byte, r *request, code radius.Code, message string, attributes []byte) []byte {
 	out = append(out, byte(code), r.raw[1], 0, 0)
 	out = append(out, r.authenticator()...)
 	out = append(out, byte(rfc2869.MessageAuthenticator_Type), macAttrSize)
@@ -70,29 +71,30 @@ func (c *client) answer(out []byte, r *request, code radius.Code, message string
 		out = append(out, byte(rfc2865.ReplyMessage_Type), byte(2+len(message)))
 		out = append(out, message...)
 	}
+	out = append(out, attributes...)
 	out = r.appendProxyStates(out)
 	if len(out) > maxPacket {
 		if message == "" {
 			return nil
 		}
-		return c.answer(out[:0], r, code, "")
+		return k.answer(out[:0], r, code, "", attributes)
 	}
 	binary.BigEndian.PutUint16(out[2:], uint16(len(out)))
-	c.sign(out)
+	k.sign(out)
 	return out
 }
 
 // sign fills in Message-Authenticator, and then the Response Authenticator (RFC 2865 section 3).
-func (c *client) sign(out []byte) {
-	m := c.macs.Get().(*mac)
-	defer c.macs.Put(m)
+func (k *keys) sign(out []byte) {
+	m := k.macs.Get().(*mac)
+	defer k.macs.Put(m)
 	m.Reset()
 	m.Write(out)
 	copy(out[headerSize+2:], m.Sum(m.sum[:0]))
 	n := len(out)
-	sum := md5.Sum(append(out, c.secret...))
+	sum := md5.Sum(append(out, k.secret...))
 	copy(out[4:headerSize], sum[:])
-	clear(out[n : n+min(len(c.secret), cap(out)-n)])
+	clear(out[n : n+min(len(k.secret), cap(out)-n)])
 }
 
 // cut shortens s to n octets at most, at the border of a character.

@@ -91,7 +91,9 @@ func (v *Verifier) VerifyNow(q *radius.Query) (radius.Verdict, bool) {
 	if !v.opts.Claimer.Local() {
 		return radius.Verdict{}, false
 	}
-	return v.claim(context.Background(), q, claim), true
+	verdict := v.claim(context.Background(), q, claim)
+	verdict.Account = account
+	return verdict, true
 }
 
 // Verify decides about anything.
@@ -117,6 +119,12 @@ func (v *Verifier) verify(ctx context.Context, q *radius.Query) radius.Verdict {
 	if err != nil {
 		return unidentified(err)
 	}
+	verdict := v.verifyAs(ctx, q, account, token)
+	verdict.Account = account
+	return verdict
+}
+
+func (v *Verifier) verifyAs(ctx context.Context, q *radius.Query, account sallyport.AccountName, token bool) radius.Verdict {
 	if !token {
 		return v.code(ctx, q, account)
 	}
