@@ -28,6 +28,10 @@ import (
 type Config struct {
 	// Store may be opened by others as well; nothing of it is kept here.
 	Store *store.Store
+	// Enterprise is what the scripts of integrations name.
+	Enterprise Enterprise
+	// Groups tells whose member an account is; nil: nobody can tell here.
+	Groups Groups
 	// Now and Sleep are the clock; nil: the system's.
 	Now   func() time.Time
 	Sleep func(context.Context, time.Duration)

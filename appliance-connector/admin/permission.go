@@ -39,6 +39,18 @@ var permissions = map[Operation]permission{
 	// setting.go
 	"ConsoleSettings":    {roles: overseers, limited: true},
 	"SetConsoleSettings": {roles: superOnly, person: true},
+
+	// integration.go
+	"Integrations":            {roles: overseers, limited: true},
+	"Integration":             {roles: overseers, limited: true},
+	"AddIntegration":          {roles: admins},
+	"SetIntegration":          {roles: admins},
+	"DeleteIntegration":       {roles: admins},
+	"RotateIntegrationSecret": {roles: admins},
+	"EndIntegrationOverlap":   {roles: admins},
+	"IntegrationScript":       {roles: overseers, limited: true},
+	"PreviewAttributes":       {roles: overseers},
+	"IntegrationHealth":       {roles: overseers, limited: true},
 }
 
 // May returns nil when the actor may do the operation, and else an error that says so. A page asks it before

@@ -14,24 +14,48 @@ import (
 )
 
 func checkIntegration(i sallyport.Integration) error {
+	var all []error
+	for _, p := range integrationChecks(i) {
+		all = append(all, p.err)
+	}
+	return first(append(all, checkID("integration", string(i.ID)))...)
+}
+
+// IntegrationProblems says what PutIntegration would refuse in an integration, in words for people by the name of
+// the field: nickname, kind, note, secret, messageAuthenticator, clients, hosts, origins, language, attributes.
+func IntegrationProblems(i sallyport.Integration) map[string]string {
+	out := map[string]string{}
+	for _, p := range integrationChecks(i) {
+		if _, noted := out[p.field]; p.err != nil && !noted {
+			out[p.field] = sallyport.ErrorMessage(p.err)
+		}
+	}
+	return out
+}
+
+type integrationCheck struct {
+	field string
+	err   error
+}
+
+func integrationChecks(i sallyport.Integration) []integrationCheck {
 	least := 1
 	if i.Version != 0 { // empty: as it is
 		least = 0
 	}
-	return first(
-		checkID("integration", string(i.ID)),
-		checkID("kind of integration", i.Kind),
-		checkText("nickname", i.Nickname, maxName),
-		checkNote(i.Note),
-		checkSize("shared secret", len(i.Secret), least, maxSecret),
-		checkPrevious(i),
-		checkPolicy(i.MessageAuthenticator),
-		checkClients(i),
-		checkHosts(i.Hosts),
-		checkOrigins(i.Origins),
-		checkLanguage(i.Language),
-		radiusattr.Check(i.Attributes),
-	)
+	return []integrationCheck{
+		{"kind", checkID("kind of integration", i.Kind)},
+		{"nickname", checkText("nickname", i.Nickname, maxName)},
+		{"note", checkNote(i.Note)},
+		{"secret", checkSize("shared secret", len(i.Secret), least, maxSecret)},
+		{"secret", checkPrevious(i)},
+		{"messageAuthenticator", checkPolicy(i.MessageAuthenticator)},
+		{"clients", checkClients(i)},
+		{"hosts", checkHosts(i.Hosts)},
+		{"origins", checkOrigins(i.Origins)},
+		{"language", checkLanguage(i.Language)},
+		{"attributes", radiusattr.Check(i.Attributes)},
+	}
 }
 
 func checkNote(s string) error {
