@@ -179,7 +179,7 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 		return fmt.Errorf("read integrations: %w", err)
 	}
 	s.radius, err = radius.Listen(radius.Options{
-		Address: s.cfg.RADIUSListen, Integrations: integrations, Log: s.log,
+		Address: s.cfg.RADIUSListen, Integrations: integrations, Log: s.log, Recorder: s.store, Appliance: s.trust.Appliance,
 		Verifier: tokencheck.New(tokencheck.Options{
 			Keys: func() gatewaytoken.Ring { return tokens }, Claimer: s.claims, Directory: s.dir, Codes: codes,
 		}),
