@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
+)
+
+// gateway is what a person says of an integration.
+type gateway struct {
+	nickname, note, secretFile, policy, language string
+	clients, origins                             []string
+	nonLicensed                                  bool
+}
+
+func (g *gateway) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&g.nickname, "nickname", "", "what people call it; shown on the phone")
+	f.StringVar(&g.note, "note", "", "anything that administrators should know")
+	f.StringArrayVar(&g.clients, "client", nil, "address, network or host name that its RADIUS requests come from; may be given more than once")
+	f.StringArrayVar(&g.origins, "origin", nil, "origin of its logon page, https://vpn.hospital.example; may be given more than once")
+	f.StringVar(&g.policy, "message-authenticator", "once_seen", "refuse RADIUS requests without Message-Authenticator: always, never, or once_seen (as soon as the gateway has sent it once)")
+	f.BoolVar(&g.nonLicensed, "allow-non-licensed", false, "let users without a licence, and accounts that are not in the list of users, in on the directory's word alone")
+	f.StringVar(&g.language, "language", "", "language of messages when the browser names none that there is: de, pt-BR (default: English)")
+	_ = c.RegisterFlagCompletionFunc("message-authenticator", cobra.FixedCompletions([]string{"always", "never", "once_seen"}, cobra.ShellCompDirectiveNoFileComp))
+	for _, name := range []string{"nickname", "note", "client", "origin", "language"} {
+		_ = c.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
+}
+
+// apply changes what was given.
+func (g *gateway) apply(c *cobra.Command, in *sallyport.Integration) error {
+	changed := c.Flags().Changed
+	if changed("nickname") {
+		in.Nickname = g.nickname
+	}
+	if changed("note") {
+		in.Note = g.note
+	}
+	if changed("client") {
+		if err := g.takeClients(in); err != nil {
+			return err
+		}
+	}
+	if changed("origin") {
+		in.Origins = g.origins
+	}
+	if changed("message-authenticator") {
+		in.MessageAuthenticator = sallyport.MessageAuthenticator(strings.ReplaceAll(g.policy, "-", "_"))
+	}
+	if changed("allow-non-licensed") {
+		in.AllowNonLicensed = g.nonLicensed
+	}
+	if changed("language") {
+		in.Language = g.language
+	}
+	return nil
+}
+
+// takeClients tells addresses and networks from host names.
+func (g *gateway) takeClients(in *sallyport.Integration) error {
+	in.Clients, in.Hosts = nil, nil
+	for _, s := range g.clients {
+		if strings.ContainsAny(s, "/:") || strings.Trim(s, "0123456789.") == "" {
+			p, err := parseClient(s)
+			if err != nil {
+				return err
+			}
+			in.Clients = append(in.Clients, p)
+			continue
+		}
+		in.Hosts = append(in.Hosts, strings.TrimSuffix(strings.ToLower(s), "."))
+	}
+	return nil
+}
+
+func parseClient(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, &usageError{fmt.Errorf("client %q: use an address (192.0.2.1) or a network (192.0.2.0/24)", s)}
+	}
+	return p.Masked(), nil
+}
+
+func newIntegrationAdd() *cobra.Command {
+	var p place
+	var g gateway
+	var o output
+	c := &cobra.Command{
+		Use: "add", Short: "Add a gateway",
+		Long: `Adds a gateway. Unless --secret-file is given, its RADIUS secret is made and shown, once: a computer's secret of 32
+characters is what protects the exchange with the gateway.`,
+		Example: `  sallyport integration add --nickname "Hospital VPN" --client 192.0.2.10 --origin https://vpn.hospital.example
+  sallyport integration add --nickname "Clinic VPN" --client vpn1.clinic.example --client 192.0.2.0/28 \
+      --origin https://vpn.clinic.example --message-authenticator always --secret-file secret.txt`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.withGateways(c, func(ctx context.Context, d *gatewayDesk) error {
+				in := sallyport.Integration{Kind: admin.KindF5}
+				if err := g.apply(c, &in); err != nil {
+					return err
+				}
+				var err error
+				if in.Secret, err = secretFrom(c, g.secretFile); err != nil {
+					return err
+				}
+				saved, err := d.AddIntegration(ctx, d.actor, in)
+				if err != nil {
+					return err
+				}
+				warn(c, saved.Warnings)
+				line := lineOf(saved.Integration)
+				line.Secret = string(saved.Secret)
+				return o.print(c.OutOrStdout(), line, func(w io.Writer) {
+					_, _ = fmt.Fprintf(w, "Added %s, id %s.\n", line.Nickname, line.ID)
+					if line.Secret != "" {
+						_, _ = fmt.Fprintf(w, "RADIUS secret, shown once: %s\n", line.Secret)
+					}
+					_, _ = fmt.Fprintf(w, "Get the script for its logon page: sallyport integration script %s\n", line.ID)
+				})
+			})
+		},
+	}
+	p.admin(c)
+	g.flags(c)
+	c.Flags().StringVar(&g.secretFile, "secret-file", "", "file with the RADIUS secret, - for standard input (default: one is made and shown)")
+	o.flag(c)
+	for _, name := range []string{"nickname", "client", "origin"} {
+		_ = c.MarkFlagRequired(name)
+	}
+	return c
+}
+
+func newIntegrationEdit() *cobra.Command {
+	var p place
+	var g gateway
+	var o output
+	c := &cobra.Command{
+		Use: "edit ID", Short: "Change a gateway; what is not given stays as it is", Args: cobra.ExactArgs(1), ValidArgsFunction: p.complete,
+		Long: `Changes a gateway; what is not given stays as it is. --client and --origin replace the whole list.
+The secret is changed by 'sallyport integration rotate'.`,
+		Example: `  sallyport integration edit "Hospital VPN" --client 192.0.2.10 --client 192.0.2.11
+  sallyport integration edit "Hospital VPN" --message-authenticator never`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withGateways(c, func(ctx context.Context, d *gatewayDesk) error {
+				in, err := d.find(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				if err := g.apply(c, &in); err != nil {
+					return err
+				}
+				return d.save(ctx, c, &o, in)
+			})
+		},
+	}
+	p.admin(c)
+	g.flags(c)
+	o.flag(c)
+	return c
+}
+
+// save saves a changed integration and says so.
+func (d *gatewayDesk) save(ctx context.Context, c *cobra.Command, o *output, in sallyport.Integration) error {
+	saved, err := d.SetIntegration(ctx, d.actor, in)
+	if err != nil {
+		return err
+	}
+	warn(c, saved.Warnings)
+	return o.print(c.OutOrStdout(), lineOf(saved.Integration), func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "Changed %s.\n", saved.Integration.Nickname)
+	})
+}
+
+func newIntegrationRotate() *cobra.Command {
+	var p place
+	var o output
+	var file string
+	var overlap time.Duration
+	var end, yes bool
+	c := &cobra.Command{
+		Use: "rotate ID", Short: "Give a gateway a new RADIUS secret, with time to change it there", Args: cobra.ExactArgs(1), ValidArgsFunction: p.complete,
+		Long: `Gives a gateway a new RADIUS secret. For as long as --overlap says the old one is taken too, and each request is
+answered under the secret that it used: enter the new one at the gateway meanwhile. 'sallyport integration show' says when the old
+one was last used; --end stops taking it before its time.`,
+		Example: `  sallyport integration rotate "Hospital VPN" --overlap 48h
+  sallyport integration rotate "Hospital VPN" --end`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.withGateways(c, func(ctx context.Context, d *gatewayDesk) error {
+				in, err := d.find(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				if end {
+					return d.endOverlap(ctx, c, &o, in, yes)
+				}
+				secret, err := secretFrom(c, file)
+				if err != nil {
+					return err
+				}
+				if overlap == 0 {
+					if ok, err := confirm(c, yes, fmt.Sprintf("Change the secret of %s at once? Nobody can log in there until the gateway has the new one.", in.Nickname)); !ok || err != nil {
+						return err
+					}
+				}
+				saved, err := d.RotateIntegrationSecret(ctx, d.actor, in.ID, in.Version, secret, overlap)
+				if err != nil {
+					return err
+				}
+				warn(c, saved.Warnings)
+				line := lineOf(saved.Integration)
+				line.Secret = string(saved.Secret)
+				return o.print(c.OutOrStdout(), line, func(w io.Writer) {
+					_, _ = fmt.Fprintf(w, "%s has a new secret.\n", line.Nickname)
+					if line.Secret != "" {
+						_, _ = fmt.Fprintf(w, "RADIUS secret, shown once: %s\n", line.Secret)
+					}
+					if !line.PreviousUntil.IsZero() {
+						_, _ = fmt.Fprintf(w, "The old one is taken until %s.\n", when(line.PreviousUntil))
+					}
+				})
+			})
+		},
+	}
+	p.admin(c)
+	o.flag(c)
+	f := c.Flags()
+	f.StringVar(&file, "secret-file", "", "file with the new secret, - for standard input (default: one is made and shown)")
+	f.DurationVar(&overlap, "overlap", admin.DefaultOverlap, "how long the old secret is taken as well, up to 720h; 0 for not at all")
+	f.BoolVar(&end, "end", false, "stop taking the old secret now")
+	f.BoolVar(&yes, "yes", false, "do not ask")
+	c.MarkFlagsMutuallyExclusive("end", "overlap")
+	c.MarkFlagsMutuallyExclusive("end", "secret-file")
+	return c
+}
+
+func (d *gatewayDesk) endOverlap(ctx context.Context, c *cobra.Command, o *output, in sallyport.Integration, yes bool) error {
+	if ok, err := confirm(c, yes, fmt.Sprintf("Stop taking the old secret of %s?", in.Nickname)); !ok || err != nil {
+		return err
+	}
+	saved, err := d.EndIntegrationOverlap(ctx, d.actor, in.ID, in.Version)
+	if err != nil {
+		return err
+	}
+	return o.print(c.OutOrStdout(), lineOf(saved.Integration), func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "%s is known by its new secret alone.\n", saved.Integration.Nickname)
+	})
+}
