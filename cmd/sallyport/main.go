@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
 )
 
 func main() {
@@ -45,6 +46,10 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 // explain says an error to the person at the terminal: the words meant for people first, then the
 // cause, since here the person is the operator.
 func explain(err error) string {
+	var fields admin.FieldErrors
+	if errors.As(err, &fields) {
+		return fields.Error()
+	}
 	var e *sallyport.Error
 	if !errors.As(err, &e) {
 		return err.Error()

@@ -25,7 +25,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"tokens": tokensCommand,
+			"tokens":    tokensCommand,
+			"appliance": applianceCommand,
 		},
 	})
 }
