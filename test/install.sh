@@ -11,7 +11,8 @@ packages=(
   freeradius freeradius-utils                        # radclient, and the peer of the benchmarks
   oathtool                                           # an independent opinion on token codes
   chromium fonts-dejavu-core
-  protobuf-compiler                                  # make generate
+  protobuf-compiler                                  # make generate, and the next line
+  python3 python3-cryptography python3-grpcio python3-protobuf # clients that share no code with ours
 )
 
 missing=()
