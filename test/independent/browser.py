@@ -16,9 +16,11 @@ import base64
 import hashlib
 import html.parser
 import http.cookiejar
+import itertools
 import json
 import sys
 import threading
+import time
 import urllib.parse
 import urllib.request
 
@@ -113,7 +115,7 @@ class Login:
         begun = wire.ask("POST", cloud + "/v1/logins", wire.compact({"accessToken": token}))
         self.id = begun["loginId"]
         self.keys = read_statement(begun["keys"], fingerprint, self.tenant)
-        self.version = 0
+        self.version, self.kind = 0, None
 
     def _url(self, what):
         return "%s/v1/logins/%s/%s" % (self.cloud, self.id, what)
@@ -140,26 +142,27 @@ class Login:
         """A view with its prompt. Raises when the seal is not the appliance's."""
         aad = wire.fields(self.id, view["version"], view["phase"])
         prompt = json.loads(wire.unseal(self.down, aad, wire.unb64(view["sealed"])))
-        self.version = max(self.version, view["version"])
+        if view["version"] >= self.version:
+            self.version, self.kind = view["version"], prompt["kind"]
         return {"version": view["version"], "phase": view["phase"], "prompt": prompt}
 
     def _bearer(self, **more):
-        return {"Authorization": "Bearer " + self.session, "Origin": self.origin, **more}
+        return {"Authorization": "Bearer " + self.session, **more}
 
     def say(self, action, **more):
         """Sends what the person did; returns the view that came of it."""
         for attempt in range(4):
+            version, kind = self.version, self.kind  # another thread watches
             try:
-                return self._say({"action": action, **more})
+                return self._say(version, {"action": action, **more})
             except wire.Refused as refused:
                 if refused.code != "conflict" or attempt == 3:
                     raise
-            view = self.poll(self.version)  # the login has gone on; what was done is still meant, unless it has ended
-            if view and view["phase"] in ENDED:
+            view = self.poll(version)  # the login has gone on; what was done is still meant, if the question is the same
+            if view and view["prompt"]["kind"] != kind:
                 return view
 
-    def _say(self, message):
-        version = self.version
+    def _say(self, version, message):
         sealed = wire.seal(self.up, wire.fields(self.id, version, "message"), wire.compact(message))
         body = wire.compact({"version": version, "sealed": wire.b64(sealed)})
         return self.open(wire.ask("POST", self._url("messages"), body, self._bearer()))
@@ -171,7 +174,8 @@ class Login:
 
     def watch_sse(self):
         """Yields views until the login has ended; opens the stream again when it was cut."""
-        while True:
+        for cut in itertools.count():
+            time.sleep(min(8, 0.4 * 2 ** (cut - 1)) if cut else 0)
             with wire.send("GET", self._url("events"), headers=self._bearer(Accept="text/event-stream")) as stream:
                 for event, data in events(stream):
                     if event == "error":

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """An authenticator, written from docs/protocol/device.md alone.
 
-    device.py --store FILE enrol [LINK]     (without LINK it is the first line of the standard input)
+    device.py --store FILE [--clock SECONDS] COMMAND     (the clock is off by so much, to try the correction)
+
+    device.py --store FILE enrol [LINK]                  (without LINK it is the first line of the standard input)
     device.py --store FILE pending [--wait SECONDS]
     device.py --store FILE approve [--number N] [--wait SECONDS]
     device.py --store FILE deny | not_me [--wait SECONDS]
@@ -93,6 +95,7 @@ class Device:
         self.jwk = jwk(self.key.public_key())
         self.id = thumbprint(self.jwk)
         self.proof_key, self.details_key, self.seed = derive(secret, self.id)
+        self.clock = time.time
         self.ahead = 0  # seconds that the service's clock is ahead of ours
 
     def enrol(self, enrolment, name, platform="cli"):
@@ -115,7 +118,7 @@ class Device:
         return json.loads(wire.unseal(self.details_key, wire.fields(*aad), wire.unb64(sealed)))
 
     def _authorization(self, method, path, body):
-        now = int(time.time() + self.ahead)
+        now = int(self.clock() + self.ahead)
         claims = {"iss": self.id, "tenant": self.tenant, "aud": self.address, "iat": now, "exp": now + 60,
                   "jti": wire.b64(os.urandom(16)), "htm": method, "htu": path,
                   "bh": wire.b64(hashlib.sha256(body or b"").digest())}
@@ -131,7 +134,7 @@ class Device:
             if refused.status != 401:
                 raise
             theirs = email.utils.parsedate_to_datetime(refused.headers["Date"]).timestamp()
-            self.ahead = theirs - time.time()
+            self.ahead = theirs - self.clock()
             return wire.ask(method, url, body, self._authorization(method, path, body))
 
     def pending(self, wait=0):
@@ -143,7 +146,7 @@ class Device:
         return {"id": found[0]["id"], "remainingMs": found[0]["remainingMs"], **details}
 
     def answer(self, challenge, decision, number=""):
-        claims = {"iss": self.id, "sub": challenge["id"], "iat": int(time.time() + self.ahead), "decision": decision,
+        claims = {"iss": self.id, "sub": challenge["id"], "iat": int(self.clock() + self.ahead), "decision": decision,
                   "number": number, "user": challenge["user"], "application": challenge["application"]}
         text = jws(self.key, {"alg": "ES256", "typ": "sallyport-answer+jwt", "kid": self.id}, claims)
         sealed = wire.seal(self.details_key, wire.fields("answer", challenge["id"], self.id), pad(text.encode("ascii"), 1024))
@@ -175,8 +178,9 @@ def run(a):
         wire.tell(device=device.id, **account)
         return 0
     device = Device.load(a.store)
+    device.clock = lambda: time.time() + a.clock
     if a.command == "code":
-        wire.tell(code=token_code(device.seed, time.time()))
+        wire.tell(code=token_code(device.seed, device.clock()))
     elif a.command == "push":
         device.ask("PUT", "/v1/device/push", wire.compact({"provider": a.provider, "token": a.token}))
     elif a.command == "forget":
@@ -194,6 +198,7 @@ def run(a):
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--store", required=True)
+    arguments.add_argument("--clock", type=int, default=0)
     commands = arguments.add_subparsers(dest="command", required=True)
     enrol = commands.add_parser("enrol")
     enrol.add_argument("link", nargs="?")

@@ -31,7 +31,8 @@ type vectors struct {
 		Octets b64
 	}
 	Browser struct {
-		Keys struct {
+		AccessToken string
+		Keys        struct {
 			Text, TenantID, Fingerprint string
 			Statement, Signature        b64
 		}
