@@ -16,7 +16,6 @@ import hashlib
 import hmac
 import importlib
 import itertools
-import json
 import os
 import pathlib
 import queue

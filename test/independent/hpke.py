@@ -4,7 +4,6 @@ Written from the RFC; vectors.py holds it to the published test vectors. AES-128
 them alone: appendix A.3 prints that suite.
 """
 
-import hashlib
 import hmac
 
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every program.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // client is a Python program as it runs.
 type client struct {
