@@ -18,6 +18,8 @@ const (
 	// fewUsers is up to how many users are looked up first and sorted then; more are found on the way
 	// through the list.
 	fewUsers = 2000
+	// fewOUs is up to how many OUs each user is held against on that way; more are looked up.
+	fewOUs = 50
 )
 
 // UserQuery says which users are meant; the zero value means all who are not removed.
@@ -221,7 +223,8 @@ func (q UserQuery) check() error {
 }
 
 // selector is a condition that may leave few users: rows finds their ids by an index, holds tests a
-// row of users. Each "?" stands for the next of args in both.
+// row of users. Each "?" stands for the next of args in both. Joining a column with nothing keeps the
+// engine from looking many users up by an index when it had better go through the list.
 type selector struct {
 	rows, holds string
 	args        []any
@@ -253,7 +256,7 @@ func (q UserQuery) selectors() ([]selector, error) {
 	for _, word := range words {
 		list = append(list, selector{
 			rows:  `SELECT user_id FROM user_words WHERE word >= ? AND word < ?`,
-			holds: `EXISTS (SELECT 1 FROM user_words WHERE user_id = users.id AND word >= ? AND word < ?)`,
+			holds: `id || '' IN (SELECT user_id FROM user_words WHERE word >= ? AND word < ?)`,
 			args:  []any{word, word + wordsAfter},
 		})
 	}
@@ -274,8 +277,7 @@ func (q UserQuery) selectors() ([]selector, error) {
 	return list, nil
 }
 
-// belowOU selects by path. Joining the path with nothing keeps the engine from using the index where
-// many rows would be found by it.
+// belowOU selects by path.
 func belowOU(dn string) (selector, error) {
 	from, to, err := pathRange(dn)
 	return selector{
@@ -294,18 +296,23 @@ func inScope(scope sallyport.Scope) (selector, error) {
 		rows, holds, args = append(rows, `SELECT id FROM users WHERE `+in), append(holds, in), texts(scope.Policies)
 	}
 	for _, ou := range scope.OUs {
-		from, to, err := pathRange(ou)
+		below, err := belowOU(ou)
 		if err != nil {
 			return selector{}, err
 		}
-		args = append(args, from, to)
+		args = append(args, below.args...)
+		holds = append(holds, below.holds)
 	}
 	if n := len(scope.OUs); n > 0 {
-		ous := `WITH ous(above, beyond) AS (VALUES ` + strings.TrimSuffix(strings.Repeat("(?,?),", n), ",") + `) `
-		rows = append(rows, `SELECT id FROM (`+ous+`SELECT users.id FROM ous JOIN users ON path >= above AND path < beyond) below`)
-		holds = append(holds, `EXISTS (`+ous+`SELECT 1 FROM ous WHERE users.path >= above AND users.path < beyond)`)
+		// Not a list of selects, of which SQLite takes 500.
+		rows = append(rows, `SELECT id FROM (WITH ous(above, beyond) AS (VALUES `+strings.TrimSuffix(strings.Repeat("(?,?),", n), ",")+`)
+			SELECT users.id FROM ous JOIN users ON path >= above AND path < beyond) below`)
 	}
-	return selector{rows: strings.Join(rows, ` UNION ALL `), holds: `(` + strings.Join(holds, ` OR `) + `)`, args: args}, nil
+	all := strings.Join(rows, ` UNION ALL `)
+	if len(holds) > fewOUs {
+		return selector{rows: all, holds: `id || '' IN (` + all + `)`, args: args}, nil
+	}
+	return selector{rows: all, holds: `(` + strings.Join(holds, ` OR `) + `)`, args: args}, nil
 }
 
 // marks is a list of n places for values.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport"
@@ -140,25 +141,31 @@ func (b *userBatch) writeUsers(ctx context.Context) (err error) {
 }
 
 // writeWords writes what new users, and those whose names changed, are found by.
-func (b *userBatch) writeWords(ctx context.Context) error {
+func (b *userBatch) writeWords(ctx context.Context) (err error) {
+	remove, err := b.tx.PrepareContext(ctx, `DELETE FROM user_words WHERE word = $1 AND user_id = $2`)
+	if err != nil {
+		return fmt.Errorf("prepare clearing of words: %w", err)
+	}
+	defer func() { err = errors.Join(err, remove.Close()) }()
 	var rows [][]any
-	var stale []sallyport.UserID
 	for _, p := range b.planned {
+		var before []string
 		if !p.isNew() {
-			if p.what == "removed" || sameWords(p.before, p.after) {
+			before = userWords(p.before)
+		}
+		after := userWords(p.after)
+		for _, word := range after {
+			if _, found := slices.BinarySearch(before, word); !found {
+				rows = append(rows, []any{word, string(p.after.ID)})
+			}
+		}
+		for _, word := range before {
+			if _, found := slices.BinarySearch(after, word); found {
 				continue
 			}
-			stale = append(stale, p.after.ID)
-		}
-		for _, word := range userWords(p.after) {
-			rows = append(rows, []any{word, string(p.after.ID)})
-		}
-	}
-	if len(stale) > 0 {
-		var c conditions
-		c.add(`user_id IN (`+marks(len(stale))+`)`, texts(stale)...)
-		if _, err := b.tx.ExecContext(ctx, `DELETE FROM user_words`+c.where(), c.args...); err != nil {
-			return fmt.Errorf("clear words of users: %w", err)
+			if _, err := remove.ExecContext(ctx, word, string(p.after.ID)); err != nil {
+				return fmt.Errorf("clear words of user: %w", err)
+			}
 		}
 	}
 	if len(rows) == 0 {
@@ -168,10 +175,6 @@ func (b *userBatch) writeWords(ctx context.Context) error {
 		return fmt.Errorf("write words of users: %w", err)
 	}
 	return nil
-}
-
-func sameWords(a, b sallyport.User) bool {
-	return a.Account == b.Account && a.UPN == b.UPN && a.DisplayName == b.DisplayName && a.Mail == b.Mail
 }
 
 // touch notes that users were found as they are known.
