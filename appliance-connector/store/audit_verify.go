@@ -171,7 +171,7 @@ func (v *verifier) rows(chain string, part stretch, at *chainEnd) *AuditFinding 
 		case row.Sequence > next:
 			return finding(AuditRemoved, chain, next, "Record %d of chain %q was removed.", next, chain)
 		case !hmac.Equal(row.mac, v.store.recordMAC(row.AuditRecord, at.mac)):
-			if v.movedUp(part.rows[n+1:], at) {
+			if v.putIn(part.rows[n:], at) {
 				return finding(AuditInserted, chain, next, "Record %d of chain %q was put in from outside.", next, chain)
 			}
 			return finding(AuditChanged, chain, next, "Record %d of chain %q was changed, exchanged, or put in the place of another.", next, chain)
@@ -182,14 +182,17 @@ func (v *verifier) rows(chain string, part stretch, at *chainEnd) *AuditFinding 
 	return nil
 }
 
-// movedUp reports whether the first of rows was once the one after at: something was put in between.
-func (v *verifier) movedUp(rows []auditRow, at *chainEnd) bool {
-	if len(rows) == 0 {
+// putIn reports whether the first of rows was put in between: the second was once the one after at, and
+// the first is not merely the one that came after that.
+func (v *verifier) putIn(rows []auditRow, at *chainEnd) bool {
+	if len(rows) < 2 {
 		return false
 	}
-	was := rows[0].AuditRecord
-	was.Sequence = at.sequence + 1
-	return hmac.Equal(rows[0].mac, v.store.recordMAC(was, at.mac))
+	fits := func(row auditRow, sequence int64, before []byte) bool {
+		row.Sequence = sequence
+		return hmac.Equal(row.mac, v.store.recordMAC(row.AuditRecord, before))
+	}
+	return fits(rows[1], at.sequence+1, at.mac) && !fits(rows[0], at.sequence+2, rows[1].mac)
 }
 
 func checkEnd(chain string, head chainEnd, at *chainEnd) *AuditFinding {

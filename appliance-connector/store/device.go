@@ -130,13 +130,17 @@ func (s *Store) DeleteDevice(ctx context.Context, id sallyport.DeviceID) error {
 	})
 }
 
-// deviceIn reads a device inside a transaction; none is no error.
+// deviceIn reads a device inside a transaction; none is no error, and of a spoiled one only the id is known.
 func (s *Store) deviceIn(ctx context.Context, tx *sql.Tx, id sallyport.DeviceID) ([]sallyport.Device, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT `+deviceColumns+` FROM devices WHERE id = $1`, string(id))
 	if err != nil {
 		return nil, err
 	}
-	return collect(rows, s.scanDevice)
+	list, err := collect(rows, s.scanDevice)
+	if spoiled(err) {
+		return []sallyport.Device{{ID: id}}, nil
+	}
+	return list, err
 }
 
 func (s *Store) scanDevice(rows *sql.Rows) (d sallyport.Device, err error) {

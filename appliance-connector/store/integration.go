@@ -116,6 +116,9 @@ func (s *Store) DeleteIntegration(ctx context.Context, id sallyport.IntegrationI
 	}
 	return s.change(ctx, "delete integration", func(ctx context.Context, tx *changing) error {
 		old, found, err := s.lockIntegration(ctx, tx, id)
+		if spoiled(err) {
+			old, found, err = sallyport.Integration{ID: id, Version: version}, true, nil
+		}
 		switch {
 		case err != nil:
 			return err

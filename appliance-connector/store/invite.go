@@ -53,13 +53,17 @@ func (s *Store) TakeInvite(ctx context.Context, id InviteID, now time.Time) (Inv
 		return Invite{}, err
 	}
 	var taken Invite
+	var expired bool
 	err := s.audited(ctx, "take invitation", func(ctx context.Context, tx *changing) (err error) {
 		if taken, err = s.deleteInvite(ctx, tx, id); err != nil {
 			return err
 		}
+		if expired = !taken.Expires.After(now); expired {
+			return tx.record("invitation.delete", "invitation of an appliance", string(id), taken, nil)
+		}
 		return tx.record("invitation.use", "invitation of an appliance", string(id), taken, nil)
 	})
-	if err == nil && !taken.Expires.After(now) {
+	if err == nil && expired {
 		err = sallyport.Errorf(sallyport.CodeExpired, "This invitation has expired. Make a new one.", nil)
 	}
 	if err != nil {
@@ -75,6 +79,9 @@ func (s *Store) DeleteInvite(ctx context.Context, id InviteID) (existed bool, er
 	}
 	err = s.audited(ctx, "delete invitation", func(ctx context.Context, tx *changing) error {
 		gone, err := s.deleteInvite(ctx, tx, id)
+		if spoiled(err) {
+			gone, err = Invite{ID: id}, nil
+		}
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -109,3 +110,7 @@ func rekeyed(p place) error {
 		"The database is under another master key than this program. If the master key was changed, restart this appliance with the new one; if not, the database was changed from outside.",
 		fmt.Errorf("%s.%s of row %q is under another key", p.table, p.column, p.row))
 }
+
+// spoiled reports whether a row cannot be read because it was changed from outside. It can still be
+// replaced or deleted.
+func spoiled(err error) bool { return errors.Is(err, sealed.ErrOpen) }
