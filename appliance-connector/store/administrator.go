@@ -93,7 +93,7 @@ func (s *Store) DeleteAdministrator(ctx context.Context, id sallyport.Administra
 			return err
 		}
 		if before.Version != version {
-			return s.changedMeanwhile(ctx, tx.Tx, "administrator", string(id))
+			return tx.overtaken(ctx, "administrator", string(id))
 		}
 		if err := s.keepSuper(ctx, tx.Tx, before, false); err != nil {
 			return err
@@ -135,7 +135,7 @@ func (s *Store) putAdministrator(ctx context.Context, tx *changing, a sallyport.
 	missing := sallyport.ErrorCode(err) == sallyport.CodeNotFound
 	switch {
 	case a.Version == 0 && err == nil:
-		return a, conflictf("There is an administrator with this identifier already.")
+		return a, tx.checkVersion(ctx, "administrator", string(a.ID), before.Version, 0)
 	case a.Version == 0 && missing:
 		if a.Created.IsZero() {
 			a.Created = s.now()
@@ -149,7 +149,7 @@ func (s *Store) putAdministrator(ctx context.Context, tx *changing, a sallyport.
 	case err != nil:
 		return a, err
 	case before.Version != a.Version:
-		return a, s.changedMeanwhile(ctx, tx.Tx, "administrator", string(a.ID))
+		return a, tx.checkVersion(ctx, "administrator", string(a.ID), before.Version, a.Version)
 	}
 	a.Version, a.Created, a.LastSeen = before.Version+1, before.Created, before.LastSeen
 	if err := s.keepSuper(ctx, tx.Tx, before, a.Role == sallyport.RoleSuper && !a.Disabled); err != nil {

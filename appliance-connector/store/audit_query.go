@@ -1,11 +1,9 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -178,23 +176,6 @@ func scanAudit(rows *sql.Rows) (r sallyport.AuditRecord, mac []byte, err error) 
 		r.After = json.RawMessage(after)
 	}
 	return r, mac, err
-}
-
-// changedMeanwhile is the error for somebody who saves what another has changed since it was read: it
-// says who and when, as the audit trail has it. noun is that of the actions, id the object's.
-func (s *Store) changedMeanwhile(ctx context.Context, tx *sql.Tx, noun, id string) error {
-	var who string
-	var at int64
-	err := tx.QueryRowContext(ctx, `SELECT actor_name, time FROM audit WHERE object_id = $1 AND action >= $2 AND action < $3
-		ORDER BY time DESC, sequence DESC LIMIT 1`, id, noun+".", noun+"/").Scan(&who, &at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return conflictf("Somebody else changed the %s meanwhile. Look again, then make your change.", noun)
-	}
-	if err != nil {
-		return fmt.Errorf("find who changed the %s: %w", noun, err)
-	}
-	return conflictf("%s changed the %s meanwhile, on %s. Look again, then make your change.",
-		cmp.Or(who, "The appliance itself"), noun, fromMicros(at).Format("2006-01-02 at 15:04:05 UTC"))
 }
 
 // canonical is a support code as it is kept for looking it up.

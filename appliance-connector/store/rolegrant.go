@@ -10,8 +10,12 @@ import (
 	"github.com/sallyport/sallyport"
 )
 
-// maxGrants bounds the list of role grants.
-const maxGrants = 200
+const (
+	// maxGrants bounds the list of role grants.
+	maxGrants = 200
+	// grantList is what people call it.
+	grantList = "role grant list"
+)
 
 // RoleGrants returns the roles that directory groups give, in the order in which they were set, and the
 // version to set them with.
@@ -39,7 +43,7 @@ func (s *Store) SetRoleGrants(ctx context.Context, grants []sallyport.RoleGrant,
 			return err
 		}
 		if was != version {
-			return s.changedMeanwhile(ctx, tx.Tx, "role grants", "role grants")
+			return tx.overtaken(ctx, grantList, grantList)
 		}
 		text, err := json.Marshal(grants)
 		if err != nil {
@@ -49,7 +53,7 @@ func (s *Store) SetRoleGrants(ctx context.Context, grants []sallyport.RoleGrant,
 			s.box.seal(grantsPlace(version+1), text), version+1); err != nil {
 			return fmt.Errorf("write role grants: %w", err)
 		}
-		return tx.record("role grants.change", "role grants", "role grants", before, grants)
+		return tx.record(grantList+".change", grantList, grantList, before, grants)
 	})
 }
 

@@ -79,7 +79,7 @@ func administratorConflicts(t *testing.T, e Engine) {
 	must(t, err)
 	_, err = s.PutAdministrator(ctx, a) // by somebody who has not seen it
 	wantCode(t, err, sallyport.CodeConflict)
-	if m := sallyport.ErrorMessage(err); !strings.Contains(m, "Helen Desk") || !strings.Contains(m, "2026-11-23 at 08:00:00 UTC") {
+	if m := sallyport.ErrorMessage(err); !strings.Contains(m, "Helen Desk") || !strings.Contains(m, "23 November 2026 at 08:00:00 UTC") {
 		t.Errorf("the message %q does not say who and when", m)
 	}
 	wantCode(t, s.DeleteAdministrator(ctx, "a", 1), sallyport.CodeConflict)
@@ -366,6 +366,10 @@ func apiTokens(t *testing.T, e Engine) {
 // administrationEdited plays somebody who can write to the database, has no key, and wants to be an
 // administrator.
 func administrationEdited(t *testing.T, e Engine) {
+	address := e.Fresh(t)
+	s, ctx := Open(t, address), t.Context()
+	fillAdministration(t, s)
+	restore := keepTables(t, e, address, "administration", "administrators", "passkeys", "console_sessions", "api_tokens")
 	read := func(id sallyport.AdministratorID) func(context.Context, *store.Store) error {
 		return func(ctx context.Context, s *store.Store) error { _, err := s.Administrator(ctx, id); return err }
 	}
@@ -397,10 +401,6 @@ func administrationEdited(t *testing.T, e Engine) {
 		"a token that lives on":     {`UPDATE api_tokens SET expires = expires + 1`, token},
 		"older role grants":         {`UPDATE administration SET grants_version = grants_version + 1`, func(ctx context.Context, s *store.Store) error { _, _, err := s.RoleGrants(ctx); return err }},
 	} {
-		address := e.Fresh(t)
-		s, ctx := Open(t, address), t.Context()
-		fillAdministration(t, s)
-		must(t, c.read(ctx, s))
 		e.Exec(t, address, c.statement)
 		if err := c.read(ctx, s); sallyport.ErrorCode(err) != sallyport.CodeInternal {
 			t.Errorf("%s: got %v", name, err)
@@ -408,6 +408,10 @@ func administrationEdited(t *testing.T, e Engine) {
 		// Whoever has the right to may put an end to it.
 		if err := s.DeleteAdministrator(ctx, "b", 1); err != nil {
 			t.Errorf("%s: delete: %v", name, err)
+		}
+		restore()
+		if err := c.read(ctx, s); err != nil {
+			t.Fatalf("%s: as it was: %v", name, err)
 		}
 	}
 }

@@ -25,6 +25,11 @@ func rekeyed(t *testing.T, e Engine) {
 	must(t, s.PutInvite(ctx, store.Invite{ID: "i1", Secret: "JOIN-CODE", Created: start, Expires: start.Add(time.Hour)}))
 	must(t, s.PutSetupLink(ctx, [32]byte{7}, start.Add(time.Hour)))
 	fillAdministration(t, s)
+	_, err := s.PutDomain(ctx, sallyport.Domain{ID: "d1", Name: "hospital.example", NetBIOS: "HOSPITAL", Servers: []string{"ldaps://dc1.hospital.example"},
+		BindName: "svc@hospital.example", BindPassword: "bind-password"})
+	must(t, err)
+	must(t, s.IssueTemporaryCode(ctx, sallyport.TemporaryCode{ID: "t1", Account: alice, Issued: start, Expires: start.Add(time.Hour), By: "Helen Desk"}, "23456789"))
+	must(t, s.SetSealedSection(ctx, "mail-password", "smtp-password", 0))
 	before, err := s.Revision(ctx)
 	must(t, err)
 	wantCode(t, s.Rekey(ctx, Master()[:31]), sallyport.CodeInvalid)
@@ -88,11 +93,17 @@ func readsAll(t *testing.T, s *store.Store) {
 	must(t, err)
 	_, err = s.APITokenByHash(ctx, [32]byte{1})
 	must(t, err)
+	domain, err := s.Domain(ctx, "d1")
+	must(t, err)
+	_, code, err := s.MatchTemporaryCode(ctx, alice, "23456789", start)
+	must(t, err)
+	section, _, err := s.SealedSection(ctx, "mail-password")
+	must(t, err)
 	for name, equal := range map[string]bool{
 		"integration": i.Secret == NewIntegration("a", 1).Secret, "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
 		"enrolment": bytes.Equal(enrolment.Secret, Master()), "invitation": invites[0].Secret == "JOIN-CODE", "password": hash == "hash-of-b",
 		"seed": string(seed) == "seed-of-b", "passkey": string(keys[0].Kept) == `{"counter":1}`, "session": string(session.CSRF) == "csrf-secret-of-a-session",
-		"role grants": grants[0].Group == "CN=x",
+		"role grants": grants[0].Group == "CN=x", "domain": domain.BindPassword == "bind-password", "temporary code": code, "section": section == "smtp-password",
 	} {
 		if !equal {
 			t.Errorf("the %s came back as another", name)
