@@ -91,9 +91,10 @@ func NewCode(groups int) Secret {
 // CanonicalCode undoes what people do to a code while copying it: case, spaces,
 // dashes, and the letters O, I and L typed for digits.
 func CanonicalCode(s Secret) Secret {
-	r := strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1")
-	return Secret(r.Replace(strings.ToUpper(strings.TrimSpace(string(s)))))
+	return Secret(copyingHabits.Replace(strings.ToUpper(strings.TrimSpace(string(s)))))
 }
+
+var copyingHabits = strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1")
 
 // SupportCode writes five octets as a code that a user can read to the help desk: two groups of
 // four characters. It finds the log lines of a login and opens nothing.

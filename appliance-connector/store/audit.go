@@ -65,7 +65,7 @@ func (s *Store) AppendAudit(ctx context.Context, records []sallyport.AuditRecord
 	if err := checkBatch("audit records", len(records)); err != nil {
 		return err
 	}
-	ctx, cancel := deadline(ctx)
+	ctx, cancel := patiently(ctx)
 	defer cancel()
 	err := s.engine.transact(ctx, func(tx *sql.Tx) error { return s.appendAudit(ctx, tx, records) })
 	return s.engine.failure("write audit records", err)

@@ -128,12 +128,16 @@ func (s *Store) auditMAC(fields ...string) []byte { return fieldsMAC(s.keptKey(k
 
 // fieldsMAC is HMAC-SHA256 over the fields, each after its length in eight octets.
 func fieldsMAC(key sallyport.Key, fields ...string) []byte {
-	m := hmac.New(sha256.New, key)
-	var all []byte
+	size := 0
+	for _, f := range fields {
+		size += 8 + len(f)
+	}
+	all := make([]byte, 0, size)
 	for _, f := range fields {
 		all = binary.BigEndian.AppendUint64(all, uint64(len(f)))
 		all = append(all, f...)
 	}
+	m := hmac.New(sha256.New, key)
 	m.Write(all)
 	return m.Sum(nil)
 }

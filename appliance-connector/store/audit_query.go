@@ -43,20 +43,16 @@ func (s *Store) AuditRecords(ctx context.Context, q AuditQuery) (page AuditPage,
 	if err != nil {
 		return page, err
 	}
-	var at *mark
-	if q.After != "" {
-		m, err := parseMark(q.After)
-		if err != nil {
-			return page, err
-		}
-		at = &m
+	at, err := pageAfter(q.After)
+	if err != nil {
+		return page, err
 	}
-	ctx, cancel := deadline(ctx)
-	defer cancel()
-	read := most
+	read, bound := most, deadline
 	if q.Text != "" {
-		read = maxPage
+		read, bound = maxPage, patiently
 	}
+	ctx, cancel := bound(ctx)
+	defer cancel()
 	for looked := 0; ; {
 		list, err := s.auditBefore(ctx, q, at, read)
 		if err != nil {

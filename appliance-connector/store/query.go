@@ -67,8 +67,11 @@ type mark struct {
 	number int64
 }
 
-// String writes the mark so that it can stand in an address.
-func (m mark) String() string {
+// String writes the mark so that it can stand in an address; empty for none.
+func (m *mark) String() string {
+	if m == nil {
+		return ""
+	}
 	return base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf("%d %d %s", m.time, m.number, m.id)))
 }
 
@@ -90,21 +93,13 @@ func parseMark(s string) (m mark, err error) {
 	return mark{}, invalidf("This page does not exist. Begin at the first one.")
 }
 
-// below asks for what comes after the mark in a list whose newest rows come first; nil begins.
-func (c *conditions) below(m *mark) {
-	if m != nil {
-		c.add("(time, id) < (?, ?)", m.time, m.id)
-	}
-}
-
-// after is below for a mark from outside; empty begins.
-func (c *conditions) after(s string) error {
+// pageAfter takes the mark of a page from outside; empty begins.
+func pageAfter(s string) (*mark, error) {
 	if s == "" {
-		return nil
+		return nil, nil
 	}
 	m, err := parseMark(s)
-	c.below(&m)
-	return err
+	return &m, err
 }
 
 // pageSize takes how many rows are asked for: 0 is the usual number.
@@ -139,9 +134,5 @@ func clean(s string, most int) string {
 	return s
 }
 
-// search asks for rows whose search column contains text.
-func (c *conditions) search(text string) {
-	if text = clean(strings.TrimSpace(text), maxUserName); text != "" {
-		c.add("search LIKE ? ESCAPE '!'", contains(text))
-	}
-}
+// searchWord makes a text that is looked for fit to search by.
+func searchWord(text string) string { return clean(strings.TrimSpace(text), maxUserName) }

@@ -23,6 +23,7 @@ const radiusColumns = `id, time, integration_id, source, user_name, account, out
 type RADIUSQuery struct {
 	From, To time.Time // From <= time < To
 	// Text is looked for, without case, in user name, account, source, calling station and NAS identifier.
+	// A page then looks at 100,000 requests, so that one with few of them or none may have a next one.
 	Text        string
 	Account     sallyport.AccountName
 	Integration sallyport.IntegrationID
@@ -51,7 +52,7 @@ func (s *Store) RecordRADIUS(ctx context.Context, requests []RADIUSActivity) err
 		rows = append(rows, radiusRow(r))
 	}
 	slices.SortFunc(rows, func(a, b []any) int { return cmp.Compare(a[0].(string), b[0].(string)) })
-	ctx, cancel := deadline(ctx)
+	ctx, cancel := patiently(ctx)
 	defer cancel()
 	err := s.engine.transact(ctx, func(tx *sql.Tx) error {
 		return insertRows(ctx, tx, `INSERT INTO radius_activity (`+radiusColumns+`, search)`, `ON CONFLICT (id) DO NOTHING`, rows)
@@ -84,40 +85,30 @@ func (s *Store) RADIUSRequests(ctx context.Context, q RADIUSQuery) (page RADIUSP
 	if err != nil {
 		return page, err
 	}
-	c := q.conditions()
-	if err := c.after(q.After); err != nil {
+	after, err := pageAfter(q.After)
+	if err != nil {
 		return page, err
 	}
-	list, err := s.radiusRequests(ctx, c, most+1)
-	if len(list) > most {
-		list = list[:most]
-		page.Next = list[most-1].mark().String()
-	}
+	list, next, err := s.radiusTimeline().page(ctx, s, q.conditions(), searchWord(q.Text), after, most)
 	for _, r := range list {
 		page.Requests = append(page.Requests, r.RADIUSActivity)
 	}
+	page.Next = next.String()
 	return page, err
 }
 
 // EachRADIUS calls each with every RADIUS request asked for, the newest first, and ends with its error.
 // It holds a thousand at a time; After and Most do not count.
 func (s *Store) EachRADIUS(ctx context.Context, q RADIUSQuery, each func(RADIUSActivity) error) error {
-	for at := (*mark)(nil); ; {
-		c := q.conditions()
-		c.below(at)
-		list, err := s.radiusRequests(ctx, c, maxPage)
-		if err != nil {
-			return err
-		}
-		for _, r := range list {
-			if err := each(r.RADIUSActivity); err != nil {
-				return err
-			}
-		}
-		if len(list) < maxPage {
-			return nil
-		}
-		at = list[len(list)-1].mark()
+	return s.radiusTimeline().each(ctx, s, q.conditions, searchWord(q.Text), func(r radiusRequest) error { return each(r.RADIUSActivity) })
+}
+
+func (s *Store) radiusTimeline() timeline[radiusRequest] {
+	return timeline[radiusRequest]{
+		table:  "radius_activity",
+		read:   s.radiusRequests,
+		mark:   func(r radiusRequest) *mark { return &mark{time: micros(r.Time), id: r.id} },
+		search: func(c *conditions, text string) { c.add("search LIKE ? ESCAPE '!'", contains(text)) },
 	}
 }
 
@@ -127,7 +118,6 @@ func (q RADIUSQuery) conditions() *conditions {
 	c.equal("account", string(q.Account))
 	c.equal("integration_id", string(q.Integration))
 	c.equal("outcome", string(q.Outcome))
-	c.search(q.Text)
 	return c
 }
 
@@ -136,8 +126,6 @@ type radiusRequest struct {
 	RADIUSActivity
 	id string
 }
-
-func (r radiusRequest) mark() *mark { return &mark{time: micros(r.Time), id: r.id} }
 
 func (s *Store) radiusRequests(ctx context.Context, c *conditions, most int) ([]radiusRequest, error) {
 	ctx, cancel := deadline(ctx)

@@ -1,5 +1,6 @@
-// Package store keeps what the appliances of one enterprise must agree on: integrations, devices,
-// pending enrolments and invitations, what has been used once, and how often somebody guessed.
+// Package store keeps what the appliances of one enterprise must agree on: integrations, users and
+// their policies, devices, pending enrolments and invitations, administrators, what has been used once,
+// and how often somebody guessed; and what happened: the audit trail, logins and RADIUS requests.
 // It is one schema on two engines: SQLite in a file, which several processes of one host may have
 // open (the running appliance and the command line), and PostgreSQL for several appliances.
 //
@@ -9,8 +10,9 @@
 // it keeps.
 //
 // Times are kept to the microsecond and come back in UTC. Every call ends within two seconds when
-// its context has no deadline. Errors are *sallyport.Error: not_found, conflict, invalid, expired,
-// unavailable when the engine does not answer, and internal.
+// its context has no deadline, and one about many users or records within a minute for each part of
+// them. Errors are *sallyport.Error: not_found, conflict, invalid, expired, denied when the database is
+// under another master key, unavailable when the engine does not answer, and internal.
 package store
 
 import (
@@ -26,7 +28,7 @@ import (
 // defaultTimeout bounds a call whose context has no deadline.
 const defaultTimeout = 2 * time.Second
 
-// patientTimeout bounds a call about many users whose context has no deadline.
+// patientTimeout bounds a call about many users or records whose context has no deadline.
 const patientTimeout = time.Minute
 
 // openTimeout bounds Open, which may have to wait for another process that migrates.
@@ -119,7 +121,7 @@ func deadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, defaultTimeout)
 }
 
-// patiently gives ctx the deadline of a call about many users when it has none.
+// patiently gives ctx the deadline of a call about many users or records when it has none.
 func patiently(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}

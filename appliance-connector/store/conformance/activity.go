@@ -191,6 +191,39 @@ func loginsStream(t *testing.T, e Engine) {
 	}
 }
 
+// loginsSearchGoesOn looks for one old login among many: no page searches without end, and the pages
+// together find it.
+func loginsSearchGoesOn(t *testing.T, e Engine) {
+	address := e.Fresh(t)
+	s, ctx := Open(t, address), t.Context()
+	needle := newLogin(0)
+	needle.UserName = "Needle"
+	must(t, s.RecordLogins(ctx, []sallyport.LoginRecord{needle}, nil))
+	e.Exec(t, address, fmt.Sprintf(`INSERT INTO logins (id, time, ended, support_code, code, user_name, account, integration_id, door, outcome, method, reason, detail, address, appliance, search)
+		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100100)
+		SELECT CAST(i AS TEXT), %d + i / 3, 0, '', '', 'straw', '', '', '', 'granted', '', '', '', '', '', 'straw' FROM n`, start.Add(time.Hour).UnixMicro()))
+	q := store.LoginQuery{Text: "needle", Most: 10}
+	page, err := s.Logins(ctx, q)
+	must(t, err)
+	if len(page.Logins) != 0 || page.Next == "" {
+		t.Fatalf("%d logins, next %q", len(page.Logins), page.Next)
+	}
+	q.After = page.Next
+	page, err = s.Logins(ctx, q)
+	must(t, err)
+	if len(page.Logins) != 1 || page.Next != "" {
+		t.Fatalf("%d logins, next %q", len(page.Logins), page.Next)
+	}
+	found := 0
+	must(t, s.EachLogin(ctx, q, func(sallyport.LoginRecord) error { found++; return nil }))
+	q.Text = "straw"
+	straws := 0
+	must(t, s.EachLogin(ctx, q, func(sallyport.LoginRecord) error { straws++; return nil }))
+	if found != 1 || straws != 100_100 {
+		t.Errorf("found %d and %d", found, straws)
+	}
+}
+
 func radiusActivity(t *testing.T, e Engine) {
 	s, ctx := Open(t, e.Fresh(t)), t.Context()
 	want := sallyport.RADIUSActivity{Time: start, Integration: "vpn", Source: "10.0.0.1:4711", UserName: "Alice", Account: alice, Outcome: sallyport.RADIUSRejected,

@@ -83,6 +83,7 @@ func Run(t *testing.T, e Engine) {
 		{"nobody becomes administrator by editing the database", administrationEdited},
 		{"a login comes back as recorded, with its timeline", loginComesBack},
 		{"logins are found, the newest first, and counted", loginsQueried},
+		{"a search of logins goes on page by page", loginsSearchGoesOn},
 		{"logins and RADIUS requests are streamed", loginsStream},
 		{"RADIUS requests come back as recorded", radiusActivity},
 		{"the health of gateways goes forward", gatewayHealth},
