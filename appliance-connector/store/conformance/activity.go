@@ -270,7 +270,7 @@ func radiusActivity(t *testing.T, e Engine) {
 
 func gatewayHealth(t *testing.T, e Engine) {
 	s, ctx := Open(t, e.Fresh(t)), t.Context()
-	must(t, s.PutIntegration(ctx, NewIntegration("vpn", 1)))
+	must(t, putIntegration(ctx, s, NewIntegration("vpn", 1)))
 	heard := func(appliance string, minutes ...int) sallyport.GatewayHealth {
 		at := func(n int) time.Time { return start.Add(time.Duration(minutes[n]) * time.Minute) }
 		return sallyport.GatewayHealth{Integration: "vpn", Appliance: sallyport.ApplianceID(appliance), Heard: at(0), Accepted: at(1), Error: fmt.Sprint("wrong secret ", minutes[2]), ErrorTime: at(2)}
@@ -289,7 +289,7 @@ func gatewayHealth(t *testing.T, e Engine) {
 	if list, err := s.GatewayHealth(ctx, ""); err != nil || len(list) != 2 {
 		t.Errorf("all: %+v, %v", list, err)
 	}
-	must(t, s.DeleteIntegration(ctx, "vpn"))
+	must(t, s.DeleteIntegration(ctx, "vpn", 0))
 	if list, err := s.GatewayHealth(ctx, "vpn"); err != nil || len(list) != 0 {
 		t.Errorf("of one that was deleted: %+v, %v", list, err)
 	}

@@ -57,10 +57,10 @@ func changesRecorded(t *testing.T, e Engine) {
 	s, ctx := Open(t, e.Fresh(t)), t.Context()
 	as := s.As(helpDesk)
 	i, d := NewIntegration("a", 1), NewDevice("phone", alice)
-	must(t, as.PutIntegration(ctx, i))
+	must(t, putIntegration(ctx, as, i))
 	i.Secret = "another-secret"
-	must(t, as.PutIntegration(ctx, i))
-	must(t, as.DeleteIntegration(ctx, "a"))
+	must(t, putIntegration(ctx, as, i))
+	must(t, as.DeleteIntegration(ctx, "a", 0))
 	must(t, as.PutDevice(ctx, d))
 	must(t, as.DeleteDevice(ctx, d.ID))
 	must(t, as.SetSetting(ctx, "greeting", "hello"))

@@ -17,7 +17,9 @@ func newMaster() sallyport.Key { return sallyport.Key(strings.Repeat("n", 32)) }
 func rekeyed(t *testing.T, e Engine) {
 	address := e.Fresh(t)
 	s, other, ctx := Open(t, address), Open(t, address), t.Context()
-	must(t, s.PutIntegration(ctx, NewIntegration("a", 1)))
+	i := NewIntegration("a", 1)
+	i.PreviousSecret, i.PreviousUntil = "secret-before", start.Add(time.Hour)
+	must(t, putIntegration(ctx, s, i))
 	for n := range 1100 { // more than a page
 		must(t, s.PutEnrolment(ctx, store.Enrolment{ID: sallyport.EnrolmentID(fmt.Sprint("e", n)), Account: alice, Secret: Master(), Created: start, Expires: start.Add(time.Hour)}))
 	}
@@ -100,7 +102,7 @@ func readsAll(t *testing.T, s *store.Store) {
 	section, _, err := s.SealedSection(ctx, "mail-password")
 	must(t, err)
 	for name, equal := range map[string]bool{
-		"integration": i.Secret == NewIntegration("a", 1).Secret, "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
+		"integration": i.Secret == NewIntegration("a", 1).Secret && i.PreviousSecret == "secret-before", "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
 		"enrolment": bytes.Equal(enrolment.Secret, Master()), "invitation": invites[0].Secret == "JOIN-CODE", "password": hash == "hash-of-b",
 		"seed": string(seed) == "seed-of-b", "passkey": string(keys[0].Kept) == `{"counter":1}`, "session": string(session.CSRF) == "csrf-secret-of-a-session",
 		"role grants": grants[0].Group == "CN=x", "domain": domain.BindPassword == "bind-password", "temporary code": code, "section": section == "smtp-password",
@@ -167,8 +169,8 @@ func rekeyFails(t *testing.T, e Engine) {
 	address := e.Fresh(t)
 	s, ctx := Open(t, address), t.Context()
 	must(t, s.PutDevice(ctx, NewDevice("phone", alice)))
-	must(t, s.PutIntegration(ctx, NewIntegration("a", 1)))
-	must(t, s.PutIntegration(ctx, NewIntegration("b", 2)))
+	must(t, putIntegration(ctx, s, NewIntegration("a", 1)))
+	must(t, putIntegration(ctx, s, NewIntegration("b", 2)))
 	e.Exec(t, address, `UPDATE integrations SET sealed_secret = (SELECT sealed_secret FROM integrations WHERE id = 'b') WHERE id = 'a'`)
 	wantCode(t, s.Rekey(ctx, newMaster()), sallyport.CodeInternal)
 	_, err := store.Open(ctx, address, newMaster())
@@ -178,6 +180,6 @@ func rekeyFails(t *testing.T, e Engine) {
 			t.Errorf("after a rekey that failed: %v", err)
 		}
 	}
-	must(t, s.DeleteIntegration(ctx, "a")) // what cannot be read can be deleted
+	must(t, s.DeleteIntegration(ctx, "a", 0)) // what cannot be read can be deleted
 	must(t, s.Rekey(ctx, newMaster()))
 }
