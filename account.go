@@ -23,7 +23,11 @@ func (a AccountName) User() string {
 
 // Account is a directory account whose password was just found right.
 type Account struct {
-	Name        AccountName
+	Name   AccountName
+	Domain DomainID
+	// GUID is the directory's objectGUID, written as in User.
+	GUID        string
+	UPN         string
 	DN          string
 	DisplayName string
 	Mail        string
@@ -45,5 +49,7 @@ const (
 	AccountLogonHours       AccountState = "outside logon hours"
 	AccountWrongWorkstation AccountState = "workstation not allowed"
 	AccountRefused          AccountState = "refused by the directory"
-	AccountNotPermitted     AccountState = "not in the group that may log in"
+	// AccountGuarded: not asked, since one more wrong password from outside could lock the account.
+	AccountGuarded      AccountState = "kept from being locked"
+	AccountNotPermitted AccountState = "not in the group that may log in"
 )

@@ -70,6 +70,20 @@ func (g *gate) open(trial time.Duration) bool {
 	return true
 }
 
+// resting reports whether it failed and it is not time to try again.
+func (g *gate) resting() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.fails > 0 && g.now().Before(g.until)
+}
+
+// well reports whether it did not fail last.
+func (g *gate) well() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.fails == 0
+}
+
 // last returns the error of the last failure, nil when there is none.
 func (g *gate) last() error {
 	g.mu.Lock()

@@ -1,6 +1,7 @@
 package directory_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 
 func TestSambaConforms(t *testing.T) {
 	t.Parallel()
-	dc, f := samba(t)
+	dc, f := samba(t, harness.LockoutThreshold(10))
 	dc.AddUser("odd", odd)
 	conformance(t, f)
 }
@@ -33,7 +34,7 @@ func conformance(t *testing.T, f fixture) {
 	t.Run("a wrong password counts once", func(t *testing.T) { wrongPasswordCountsOnce(t, f, d) })
 	t.Run("an empty password never reaches the directory", func(t *testing.T) { emptyPassword(t, f, d) })
 	t.Run("any character may stand in a password", func(t *testing.T) { oddPassword(t, d) })
-	t.Run("the group counts nested members", func(t *testing.T) { group(t, f, d) })
+	t.Run("groups are those above, directly or by whatever way", func(t *testing.T) { groups(t, d) })
 	t.Run("one account has one name", func(t *testing.T) { identify(t, f, d) })
 	t.Run("a further UPN suffix is taken when configured", func(t *testing.T) { furtherSuffix(t, f, d) })
 	t.Run("users outside the base do not exist", func(t *testing.T) { outsideBase(t, f) })
@@ -80,6 +81,9 @@ func states(t *testing.T, d *directory.Directory) {
 		}
 	}
 	res := verify(t, d, harness.Carol, harness.UserPassword)
+	if a := res.Account; a.Domain != "hospital" || len(a.GUID) != 32 || a.UPN != harness.CarolUPN {
+		t.Errorf("carol's account: %+v", a)
+	}
 	if a := res.Account; a.DisplayName != "Carol Jones" || a.Mail != "carol@hospital.test" || !strings.HasPrefix(a.DN, `CN=Jones\`) {
 		t.Errorf("carol's account: %+v", a)
 	}
@@ -110,7 +114,7 @@ func hostileNames(t *testing.T, d *directory.Directory) {
 		if strings.TrimSpace(typed) == "alice" {
 			continue // "alice\n": space around a name is trimmed
 		}
-		if res := verify(t, d, typed, harness.UserPassword); res.State != sallyport.AccountUnknown || res.Account.Name != "" || res.MayLogIn {
+		if res := verify(t, d, typed, harness.UserPassword); res.State != sallyport.AccountUnknown || res.Account.Name != "" {
 			t.Errorf("%q: %+v", typed, res)
 		}
 	}
@@ -134,7 +138,7 @@ func emptyPassword(t *testing.T, f fixture, d *directory.Directory) {
 	before := f.bad("bob")
 	for _, password := range []sallyport.Secret{"", "\x00", harness.UserPassword + "\x00rest", sallyport.Secret(strings.Repeat("x", 2000))} {
 		res, err := d.Verify(t.Context(), "bob", password, func() { t.Error("a bind was announced") })
-		if err != nil || res.State != sallyport.AccountWrongPassword || res.Account.Name != "" || res.MayLogIn {
+		if err != nil || res.State != sallyport.AccountWrongPassword || res.Account.Name != "" {
 			t.Errorf("%d octets: %+v, %v", len(password), res, err)
 		}
 	}
@@ -152,20 +156,50 @@ func oddPassword(t *testing.T, d *directory.Directory) {
 	}
 }
 
-func group(t *testing.T, f fixture, d *directory.Directory) {
-	for user, want := range map[string]bool{harness.Alice: true, harness.Bob: true, harness.Carol: false} {
-		if res := verify(t, d, user, harness.UserPassword); res.MayLogIn != want {
-			t.Errorf("%s may log in: %v, want %v", user, res.MayLogIn, want)
+func groups(t *testing.T, d *directory.Directory) {
+	for user, want := range map[string][2]string{ // direct, nested
+		harness.Alice: {"Domain Users, Nurses", "Clinicians, Domain Users, Nurses, Remote Access"},
+		harness.Bob:   {"Domain Users, Remote Access", "Domain Users, Remote Access"},
+		harness.Carol: {"Domain Users", "Domain Users"},
+	} {
+		a, err := d.LookUp(t.Context(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, nested := range []bool{false, true} {
+			if got := groupNames(t, d, a, nested); got != want[i] {
+				t.Errorf("%s, nested %v: %s; want %s", user, nested, got, want[i])
+			}
 		}
 	}
-	open := f.open(t, func(c *directory.Config) { c.Group = "" })
-	if res := verify(t, open, harness.Carol, harness.UserPassword); !res.MayLogIn {
-		t.Error("without a group carol may not log in")
+	if _, err := d.Groups(t.Context(), "hospital", "CN=gone,"+harness.SambaBaseDN, true); sallyport.ErrorCode(err) != sallyport.CodeNotFound {
+		t.Errorf("of nobody: %v", err)
+	}
+	if _, err := d.Groups(t.Context(), "elsewhere", harness.SambaBaseDN, true); sallyport.ErrorCode(err) != sallyport.CodeNotFound {
+		t.Errorf("of no domain: %v", err)
 	}
 }
 
+// groupNames returns the names of the groups of the harness that an account is in, sorted.
+func groupNames(t *testing.T, d *directory.Directory, a sallyport.Account, nested bool) string {
+	t.Helper()
+	dns, err := d.Groups(t.Context(), a.Domain, a.DN, nested)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, dn := range dns {
+		name, _, _ := strings.Cut(strings.TrimPrefix(dn, "CN="), ",")
+		if name != "Users" { // the built-in group that Domain Users is in
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
 func identify(t *testing.T, f fixture, d *directory.Directory) {
-	configured := f.open(t, func(c *directory.Config) { c.NetBIOSName = "HOSPITAL"; c.BaseDN = harness.SambaBaseDN })
+	configured := f.open(t, func(c *config) { c.Base = harness.SambaBaseDN })
 	for typed, want := range map[string]sallyport.AccountName{
 		"Alice": `hospital\alice`, " alice ": `hospital\alice`, `HOSPITAL\ALICE`: `hospital\alice`, `hospital.test\alice`: `hospital\alice`,
 		"ALICE@hospital.test": `hospital\alice`, "alice@HOSPITAL": `hospital\alice`,
@@ -194,14 +228,14 @@ func furtherSuffix(t *testing.T, f fixture, d *directory.Directory) {
 	if res := verify(t, d, "alice@hospital.example", harness.UserPassword); res.State != sallyport.AccountUnknown {
 		t.Errorf("not configured: %q", res.State)
 	}
-	with := f.open(t, func(c *directory.Config) { c.UPNSuffixes = []string{"Hospital.Example"} })
+	with := f.open(t, func(c *config) { c.UPNSuffixes = []string{"Hospital.Example"} })
 	if res := verify(t, with, "alice@hospital.example", harness.UserPassword); res.State != sallyport.AccountOK {
 		t.Errorf("configured: %q", res.State)
 	}
 }
 
 func outsideBase(t *testing.T, f fixture) {
-	d := f.open(t, func(c *directory.Config) { c.BaseDN = "CN=Configuration," + harness.SambaBaseDN })
+	d := f.open(t, func(c *config) { c.Base = "CN=Configuration," + harness.SambaBaseDN })
 	before := f.bad("bob")
 	if res := verify(t, d, "bob", "wrong"); res.State != sallyport.AccountUnknown {
 		t.Errorf("state %q", res.State)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -23,30 +22,45 @@ const odd = "p\u00e4$$ \"w\u00f6rd\\*()\u20ac\U0001F511'"
 
 // fixture is a directory with the harness's users, as the conformance tests need it.
 type fixture struct {
-	cfg directory.Config
-	bad func(user string) int
+	domain sallyport.Domain
+	opts   directory.Options
+	bad    func(user string) int
 }
 
-func (f fixture) open(t *testing.T, change func(*directory.Config)) *directory.Directory {
+// config is what a test may change.
+type config struct {
+	sallyport.Domain
+	directory.Options
+}
+
+func (f fixture) open(t *testing.T, change func(*config)) *directory.Directory {
 	t.Helper()
-	cfg := f.cfg
+	c := config{f.domain, f.opts}
+	c.Log, c.Now = slog.New(slog.NewTextHandler(t.Output(), nil)), time.Now
 	if change != nil {
-		change(&cfg)
+		change(&c)
 	}
-	d, err := directory.New(cfg, slog.New(slog.NewTextHandler(t.Output(), nil)), time.Now)
+	d, err := directory.New(c.Options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.Close)
+	if err := d.Set([]sallyport.Domain{c.Domain}); err != nil {
+		t.Fatal(err)
+	}
 	return d
 }
 
 func samba(t *testing.T, opts ...harness.SambaOption) (*harness.Samba, fixture) {
 	t.Helper()
 	dc := harness.StartSamba(t, opts...)
-	return dc, fixture{bad: dc.BadPwdCount, cfg: directory.Config{
-		URLs: []string{dc.URL()}, CAFile: dc.CAFile(), BindDN: harness.ServiceDN, BindPassword: harness.ServicePass,
-		Group: harness.RemoteAccessDN, Timeout: 20 * time.Second}}
+	ca, err := os.ReadFile(dc.CAFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dc, fixture{bad: dc.BadPwdCount, opts: directory.Options{Timeout: 20 * time.Second}, domain: sallyport.Domain{
+		ID: "hospital", Name: harness.UPNSuffix, NetBIOS: harness.SambaDomain, Servers: []string{dc.URL()}, Authority: string(ca),
+		BindName: harness.ServiceDN, BindPassword: harness.ServicePass}}
 }
 
 // sim starts the in-process directory with the same users.
@@ -58,7 +72,7 @@ func sim(t *testing.T) fixture {
 		harness.Locked: sallyport.AccountLocked, harness.Hours: sallyport.AccountLogonHours,
 		harness.Workstation: sallyport.AccountWrongWorkstation, harness.Alice: "", harness.Bob: "",
 	}
-	cfg := ldapsim.Config{NetBIOS: harness.SambaDomain, DNSName: harness.UPNSuffix, Now: time.Now, LockoutThreshold: 3,
+	cfg := ldapsim.Config{NetBIOS: harness.SambaDomain, DNSName: harness.UPNSuffix, Now: time.Now, LockoutThreshold: 10,
 		Users: []ldapsim.User{
 			{Name: "svc", CommonName: "svc Test", Password: harness.ServicePass},
 			{Name: harness.Carol, UPN: harness.CarolUPN, CommonName: "Jones, Carol", DisplayName: "Carol Jones",
@@ -91,20 +105,16 @@ func sim(t *testing.T) fixture {
 	})
 	t.Cleanup(func() { srv.Close(); wg.Wait() })
 	users := ",CN=Users," + harness.SambaBaseDN
-	return fixture{bad: srv.BadPwdCount, cfg: directory.Config{
-		URLs: []string{"ldaps://" + l.Addr().(*net.TCPAddr).String()}, CAFile: ca, BindDN: "CN=svc Test" + users,
-		BindPassword: harness.ServicePass, Group: "CN=Remote Access" + users}}
+	return fixture{bad: srv.BadPwdCount, domain: sallyport.Domain{
+		ID: "hospital", Name: harness.UPNSuffix, NetBIOS: harness.SambaDomain,
+		Servers: []string{"ldaps://" + l.Addr().(*net.TCPAddr).String()}, Authority: ca, BindName: "CN=svc Test" + users,
+		BindPassword: harness.ServicePass}}
 }
 
-// certificate borrows the one that httptest has for 127.0.0.1.
+// certificate borrows the one that httptest has for 127.0.0.1, and returns it in PEM as well.
 func certificate(t *testing.T) (tls.Certificate, string) {
 	t.Helper()
 	srv := httptest.NewTLSServer(nil)
 	defer srv.Close()
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	b := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
-	if err := os.WriteFile(file, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return srv.TLS.Certificates[0], file
+	return srv.TLS.Certificates[0], string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}))
 }

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -10,65 +11,107 @@ import (
 )
 
 // Identify returns the one name of the account that a typed log-in name means, without
-// a password: for counters and for what a code belongs to. It does not say that a
-// plain name or DOMAIN\name exists; a name that has to be looked up (a UPN, or one with
-// spaces or letters beyond ASCII) and is not there is CodeNotFound.
+// a password: for counters and for what a code belongs to. It does not say that
+// DOMAIN\name, or a plain name where there is one domain, exists; a name that has to be looked up (a
+// UPN, one with spaces or letters beyond ASCII, a bare name where there are several domains) and is not
+// there, or is in two domains, is CodeNotFound.
 func (d *Directory) Identify(ctx context.Context, typed string) (sallyport.AccountName, error) {
 	n, err := parseName(typed)
 	if err != nil {
 		return "", sallyport.Errorf(sallyport.CodeInvalid, "This is not a log-in name.", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*d.cfg.Timeout)
-	defer cancel()
-	if n.suffix == "" && n.plain() && d.cfg.NetBIOSName != "" && (n.domain == "" || strings.EqualFold(n.domain, d.cfg.NetBIOSName)) {
-		return sallyport.NewAccountName(d.cfg.NetBIOSName, n.user), nil // also while the directory is down
+	now, release := d.hold()
+	defer release()
+	if name, ok := now.identify(n); ok { // also while the directory is down
+		return name, nil
 	}
-	dom, err := d.learn(ctx)
-	if err != nil {
-		return "", unavailable(err)
+	if len(now.realms) == 0 {
+		return "", unavailable(errNoDomain)
 	}
-	switch {
-	case n.domain != "" && !dom.own(n.domain):
+	if first, _ := now.route(n); n.domain != "" && len(first) == 0 {
 		return sallyport.NewAccountName(n.domain, n.user), nil // of another domain, whose spelling is not ours to know
-	case n.suffix == "" && n.plain():
-		return sallyport.NewAccountName(dom.netbios, n.user), nil
 	}
-	return d.lookUp(ctx, dom, typed)
+	ctx, cancel := context.WithTimeout(ctx, 2*d.opts.Timeout)
+	defer cancel()
+	return d.lookUp(ctx, now, n, typed)
 }
 
 // IdentifyNow is Identify for names that it knows without asking the directory.
 func (d *Directory) IdentifyNow(typed string) (sallyport.AccountName, bool) {
 	n, err := parseName(typed)
-	if err != nil || n.suffix != "" || !n.plain() {
+	if err != nil {
 		return "", false
 	}
-	own := domain{netbios: d.cfg.NetBIOSName}
-	if known := d.domain.Load(); known != nil {
-		own = *known
+	now := d.current.Load()
+	if name, ok := now.identify(n); ok {
+		return name, true
 	}
-	if own.netbios == "" || n.domain != "" && !strings.EqualFold(n.domain, own.netbios) {
+	if n.domain != "" || n.suffix != "" {
 		return "", false
 	}
-	return sallyport.NewAccountName(own.netbios, n.user), true
+	name, cached := now.names.get(cacheKey(typed))
+	return name, cached && name != ""
 }
 
-func (d *Directory) lookUp(ctx context.Context, dom domain, typed string) (sallyport.AccountName, error) {
-	key := strings.ToLower(strings.TrimSpace(typed))
-	found, cached := d.upns.get(key)
+var errNoDomain = errors.New("no domain is configured")
+
+// identify knows the names that need no search.
+func (d *domains) identify(n name) (sallyport.AccountName, bool) {
+	if n.suffix != "" || !n.plain() || n.domain == "" && len(d.realms) != 1 {
+		return "", false
+	}
+	for _, r := range d.realms {
+		if n.domain == "" || r.own(n.domain) {
+			return sallyport.NewAccountName(r.cfg.NetBIOS, n.user), true
+		}
+	}
+	return "", false
+}
+
+func cacheKey(typed string) string { return strings.ToLower(strings.TrimSpace(typed)) }
+
+func (d *Directory) lookUp(ctx context.Context, now *domains, n name, typed string) (sallyport.AccountName, error) {
+	found, cached := now.names.get(cacheKey(typed))
 	if !cached {
-		user, err := d.find(ctx, dom, typed)
+		h, certain, err := d.find(ctx, now, n)
 		if err != nil {
 			return "", unavailable(err)
 		}
-		if user != nil {
-			found = user.name(dom)
+		if h != nil {
+			found = h.account().Name
 		}
-		d.upns.put(key, found)
+		if certain {
+			now.names.put(cacheKey(typed), found)
+		}
 	}
 	if found == "" {
 		return "", sallyport.Errorf(sallyport.CodeNotFound, "Nobody has this log-in name.", nil)
 	}
 	return found, nil
+}
+
+// LookUp returns the account that a typed log-in name means, as the directory has it: for
+// administrators. CodeNotFound when there is none.
+func (d *Directory) LookUp(ctx context.Context, typed string) (sallyport.Account, error) {
+	n, err := parseName(typed)
+	if err != nil {
+		return sallyport.Account{}, sallyport.Errorf(sallyport.CodeInvalid, "This is not a log-in name.", err)
+	}
+	now, release := d.hold()
+	defer release()
+	if len(now.realms) == 0 {
+		return sallyport.Account{}, unavailable(errNoDomain)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*d.opts.Timeout)
+	defer cancel()
+	h, _, err := d.find(ctx, now, n)
+	switch {
+	case err != nil:
+		return sallyport.Account{}, unavailable(err)
+	case h == nil:
+		return sallyport.Account{}, sallyport.Errorf(sallyport.CodeNotFound, "Nobody has this log-in name, or it is in several domains.", nil)
+	}
+	return h.account(), nil
 }
 
 const (

@@ -47,7 +47,7 @@ func TestTheNextServerIsAskedAndTheFirstAgainWhenItIsBack(t *testing.T) {
 	dc, f := samba(t)
 	first := harness.StartProxy(t, dc.Addr())
 	second := harness.StartProxy(t, dc.Addr())
-	d := f.open(t, func(c *directory.Config) { c.URLs = []string{through(first), through(second)} })
+	d := f.open(t, func(c *config) { c.Servers = []string{through(first), through(second)}; c.Leave = -1 })
 	verify(t, d, "alice", harness.UserPassword)
 	if second.Connections() != 0 {
 		t.Errorf("the second server was asked %d times without need", second.Connections())
@@ -75,7 +75,7 @@ func TestADeadlineHoldsInABlackHole(t *testing.T) {
 	t.Parallel()
 	dc, f := samba(t)
 	p := harness.StartProxy(t, dc.Addr())
-	d := f.open(t, func(c *directory.Config) { c.URLs = []string{through(p)}; c.Timeout = 2 * time.Second })
+	d := f.open(t, func(c *config) { c.Servers = []string{through(p)}; c.Timeout = 2 * time.Second })
 	ask := func(ctx context.Context, what string, limit time.Duration) {
 		t.Helper()
 		start := time.Now()
@@ -127,7 +127,11 @@ func TestABindIsNeverRepeated(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			p, other := harness.StartProxy(t, dc.Addr()), harness.StartProxy(t, dc.Addr())
-			d := f.open(t, func(c *directory.Config) { c.URLs = []string{through(p), through(other)}; c.Timeout = 2 * time.Second })
+			d := f.open(t, func(c *config) {
+				c.Servers = []string{through(p), through(other)}
+				c.Timeout = 2 * time.Second
+				c.Leave = -1
+			})
 			verify(t, d, "bob", harness.UserPassword)
 			before := f.bad("bob")
 			binds := 0
@@ -156,7 +160,7 @@ func TestConnectionsAreKeptAndBounded(t *testing.T) {
 	t.Parallel()
 	dc, f := samba(t, harness.LockoutThreshold(0))
 	p := harness.StartProxy(t, dc.Addr())
-	d := f.open(t, func(c *directory.Config) { c.URLs = []string{through(p)}; c.MaxConns = 4; c.Timeout = time.Minute })
+	d := f.open(t, func(c *config) { c.Servers = []string{through(p)}; c.MaxConns = 4; c.Timeout = time.Minute })
 	for range 20 {
 		verify(t, d, "alice", harness.UserPassword)
 	}
@@ -189,7 +193,7 @@ func TestConnectionsAreKeptAndBounded(t *testing.T) {
 func TestALostServiceAccountIsNotTriedUntilItIsLocked(t *testing.T) {
 	t.Parallel()
 	_, f := samba(t)
-	d := f.open(t, func(c *directory.Config) { c.BindPassword = "changed meanwhile" })
+	d := f.open(t, func(c *config) { c.BindPassword = "changed meanwhile" })
 	var g sync.WaitGroup
 	for range 50 {
 		g.Go(func() {
@@ -208,7 +212,7 @@ func TestTheCallerMayGoAway(t *testing.T) {
 	t.Parallel()
 	dc, f := samba(t)
 	p := harness.StartProxy(t, dc.Addr())
-	d := f.open(t, func(c *directory.Config) { c.URLs = []string{through(p)} })
+	d := f.open(t, func(c *config) { c.Servers = []string{through(p)} })
 	verify(t, d, "alice", harness.UserPassword)
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := d.Verify(ctx, "alice", harness.UserPassword, cancel)

@@ -67,36 +67,51 @@ func FuzzParseName(f *testing.F) {
 			!utf8.ValidString(whole) || strings.ContainsFunc(whole, unicode.IsControl) {
 			t.Errorf("%q: %+v", typed, n)
 		}
-		if _, err := ldap.CompileFilter((&Directory{}).nameFilter(domain{}, n)); err != nil {
+		if _, err := ldap.CompileFilter((&realm{}).nameFilter(n)); err != nil {
 			t.Errorf("%q: filter: %v", typed, err)
 		}
 	})
 }
 
-func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
+func TestDomainsThatCannotWorkAreLeftOutAndNamed(t *testing.T) {
 	t.Parallel()
-	good := Config{URLs: []string{"ldaps://dc1"}, BindDN: "svc@x", BindPassword: "p"}
-	if _, err := New(good, slog.New(slog.DiscardHandler), time.Now); err != nil {
+	good := sallyport.Domain{ID: "h", Name: "hospital.test", NetBIOS: "HOSPITAL", Servers: []string{"ldaps://dc1", "ldap://dc2:3389"}, BindName: "svc@x", BindPassword: "p"}
+	d, err := New(Options{Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
 		t.Fatal(err)
 	}
-	for what, change := range map[string]func(*Config){
-		"no server":         func(c *Config) { c.URLs = nil },
-		"readable wire":     func(c *Config) { c.URLs = []string{"ldap://dc1"} },
-		"no host":           func(c *Config) { c.URLs = []string{"ldaps://"} },
-		"no password":       func(c *Config) { c.BindPassword = "" },
-		"no name":           func(c *Config) { c.BindDN = "" },
-		"base is no DN":     func(c *Config) { c.BaseDN = "hospital" },
-		"group is no DN":    func(c *Config) { c.Group = "Remote Access" },
-		"too many":          func(c *Config) { c.MaxConns = 10_000 },
-		"negative":          func(c *Config) { c.Timeout = -1 },
-		"NetBIOS too long":  func(c *Config) { c.NetBIOSName = "ABCDEFGHIJKLMNOP" },
-		"no authority file": func(c *Config) { c.CAFile = "/nonexistent" },
+	if err := d.Set([]sallyport.Domain{good}); err != nil {
+		t.Fatal(err)
+	}
+	other := good
+	other.ID, other.Name, other.NetBIOS = "o", "other.test", "OTHER"
+	for what, change := range map[string]func(*sallyport.Domain){
+		"no server":            func(c *sallyport.Domain) { c.Servers = nil },
+		"not LDAP":             func(c *sallyport.Domain) { c.Servers = []string{"https://dc1"} },
+		"no host":              func(c *sallyport.Domain) { c.Servers = []string{"ldaps://"} },
+		"more than a server":   func(c *sallyport.Domain) { c.Servers = []string{"ldaps://dc1/DC=x"} },
+		"no password":          func(c *sallyport.Domain) { c.BindPassword = "" },
+		"no account":           func(c *sallyport.Domain) { c.BindName = "" },
+		"no name":              func(c *sallyport.Domain) { c.Name = "" },
+		"no NetBIOS name":      func(c *sallyport.Domain) { c.NetBIOS = "" },
+		"base is no DN":        func(c *sallyport.Domain) { c.Base = "hospital" },
+		"NetBIOS too long":     func(c *sallyport.Domain) { c.NetBIOS = "ABCDEFGHIJKLMNOP" },
+		"no certificate":       func(c *sallyport.Domain) { c.Authority = "/etc/ssl/ca.pem" },
+		"another one's name":   func(c *sallyport.Domain) { c.NetBIOS = "Hospital" },
+		"another one's domain": func(c *sallyport.Domain) { c.Name = "Hospital.Test" },
 	} {
-		c := good
+		c := other
 		change(&c)
-		if _, err := New(c, slog.New(slog.DiscardHandler), time.Now); err == nil {
-			t.Errorf("%s: accepted", what)
+		if err := d.Set([]sallyport.Domain{good, c}); err == nil || !strings.Contains(err.Error(), "domain") {
+			t.Errorf("%s: %v", what, err)
 		}
+		if now := d.current.Load(); len(now.realms) != 1 || now.realms[0].cfg.ID != "h" {
+			t.Errorf("%s: %d domains", what, len(now.realms))
+		}
+	}
+	good.Servers = nil
+	if err := d.Set([]sallyport.Domain{good}); err == nil || len(d.current.Load().realms) != 1 {
+		t.Errorf("a domain that became unusable is not kept as it was: %v", err)
 	}
 }
 

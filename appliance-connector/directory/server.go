@@ -22,22 +22,26 @@ type server struct {
 	health   *gate
 }
 
-const ldapsPort = "636"
+// Ports of LDAPS, and of LDAP on which StartTLS comes first.
+const (
+	ldapsPort = "636"
+	ldapPort  = "389"
+)
 
-func (d *Directory) newServer(u *url.URL, tlsConfig *tls.Config) *server {
-	port := u.Port()
-	if port == "" {
-		port = ldapsPort
+func (r *realm) newServer(u *url.URL, tlsConfig *tls.Config) *server {
+	s := &server{host: address(u), health: newGate(r.now, serverBackoff)}
+	dial := func(ctx context.Context) (*conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, r.dialTimeout())
+		defer cancel()
+		return dial(ctx, u, tlsConfig, r.opts.Timeout, r.now())
 	}
-	s := &server{host: net.JoinHostPort(u.Hostname(), port), health: newGate(d.now, serverBackoff)}
-	dial := func(ctx context.Context) (*conn, error) { return d.dial(ctx, s.host, tlsConfig) }
-	s.binds = newPool(d.cfg.MaxConns, d.now, dial)
-	s.searches = newPool(d.cfg.MaxConns, d.now, func(ctx context.Context) (*conn, error) {
+	s.binds = newPool(r.opts.MaxConns, r.now, dial)
+	s.searches = newPool(r.opts.MaxConns, r.now, func(ctx context.Context) (*conn, error) {
 		c, err := dial(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if err := d.bindService(ctx, c); err != nil {
+		if err := r.bindService(ctx, c); err != nil {
 			c.abandon()
 			return nil, err
 		}
@@ -47,20 +51,57 @@ func (d *Directory) newServer(u *url.URL, tlsConfig *tls.Config) *server {
 }
 
 // dialTimeout leaves time to try a second server within the timeout of one exchange.
-func (d *Directory) dialTimeout() time.Duration { return d.cfg.Timeout / 2 }
+func (r *realm) dialTimeout() time.Duration { return r.opts.Timeout / 2 }
 
-func (d *Directory) dial(ctx context.Context, host string, tlsConfig *tls.Config) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.dialTimeout())
-	defer cancel()
-	dialer := tls.Dialer{NetDialer: &net.Dialer{KeepAlive: 15 * time.Second}, Config: tlsConfig}
-	raw, err := dialer.DialContext(ctx, "tcp", host)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", host, err)
+// address returns host:port of a server.
+func address(u *url.URL) string {
+	port := u.Port()
+	switch {
+	case port != "":
+	case u.Scheme == "ldap":
+		port = ldapPort
+	default:
+		port = ldapsPort
 	}
-	c := &conn{Conn: ldap.NewConn(raw, true), raw: raw, made: d.now(), used: d.now(), timeout: d.cfg.Timeout}
-	c.SetTimeout(d.cfg.Timeout) // bounds Close
-	c.Start()
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// dial connects to a server and secures the connection, before anything else is said: TLS from the
+// first octet (ldaps), or StartTLS (ldap).
+func dial(ctx context.Context, u *url.URL, config *tls.Config, timeout time.Duration, now time.Time) (*conn, error) {
+	dialer := &net.Dialer{KeepAlive: 15 * time.Second}
+	raw, err := dialer.DialContext(ctx, "tcp", address(u))
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", address(u), err)
+	}
+	c := &conn{raw: raw, made: now, used: now, timeout: timeout}
+	if u.Scheme == "ldap" {
+		err = c.startTLS(ctx, config)
+	} else {
+		secured := tls.Client(raw, config)
+		if err = secured.HandshakeContext(ctx); err == nil {
+			c.Conn = ldap.NewConn(secured, true)
+			c.SetTimeout(timeout) // bounds Close
+			c.Start()
+		}
+	}
+	if err != nil {
+		_ = raw.Close()
+		return nil, fmt.Errorf("secure connection to %s: %w", address(u), err)
+	}
 	return c, nil
+}
+
+// startTLS asks for TLS on a plain connection (RFC 4511 section 4.14) and sets it up.
+func (c *conn) startTLS(ctx context.Context, config *tls.Config) error {
+	c.Conn = ldap.NewConn(c.raw, false)
+	c.SetTimeout(c.timeout)
+	c.Start()
+	left := c.timeout
+	if end, ok := ctx.Deadline(); ok {
+		left = min(left, time.Until(end))
+	}
+	return c.within(ctx, left, func() error { return c.StartTLS(config) })
 }
 
 // errService says that the directory does not take the service account.
@@ -68,61 +109,75 @@ var errService = errors.New("the directory refuses the service account")
 
 // bindService makes c speak for the service account. One connection at a time does: a
 // password that has changed in the directory is tried once, not once a connection.
-func (d *Directory) bindService(ctx context.Context, c *conn) error {
+func (r *realm) bindService(ctx context.Context, c *conn) error {
 	select {
-	case d.serviceTurn <- struct{}{}:
-		defer func() { <-d.serviceTurn }()
+	case r.serviceTurn <- struct{}{}:
+		defer func() { <-r.serviceTurn }()
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", errBusy, ctx.Err())
 	}
-	if !d.service.open(d.cfg.Timeout) {
-		return d.service.last()
+	if !r.service.open(r.opts.Timeout) {
+		return r.service.last()
 	}
-	err := c.within(ctx, c.timeout, func() error { return c.Bind(d.cfg.BindDN, string(d.cfg.BindPassword)) })
+	err := c.within(ctx, c.timeout, func() error { return c.Bind(r.cfg.BindName, string(r.cfg.BindPassword)) })
 	if state, ok := stateOf(err); ok && err != nil {
 		err = fmt.Errorf("%w: %s", errService, state)
-		d.service.fail(err)
-		d.log.ErrorContext(ctx, "directory refuses the service account: set its name and password, or unlock it",
-			"account", d.cfg.BindDN, "state", string(state))
+		r.service.fail(err)
+		r.log.ErrorContext(ctx, "directory refuses the service account: set its name and password, or unlock it",
+			"account", r.cfg.BindName, "state", string(state))
 		return err
 	}
 	if err != nil {
 		return fmt.Errorf("bind as service account: %w", err)
 	}
-	d.service.ok()
+	r.service.ok()
 	return nil
+}
+
+// resting reports whether it is known that asking is of no use for now: every server failed lately, or
+// the service account was refused.
+func (r *realm) resting() bool {
+	if r.service.resting() {
+		return true
+	}
+	for _, s := range r.servers {
+		if !s.health.resting() {
+			return false
+		}
+	}
+	return true
 }
 
 // candidates returns the servers in the order to try them: those that answer as
 // configured, then the others, because a login is worth a try.
-func (d *Directory) candidates() []*server {
+func (r *realm) candidates() []*server {
 	var good, rest []*server
-	for _, s := range d.servers {
-		if s.health.open(d.dialTimeout()) {
+	for _, s := range r.servers {
+		if s.health.open(r.dialTimeout()) {
 			good = append(good, s)
 		} else {
 			rest = append(rest, s)
 		}
 	}
-	if len(d.servers) == 1 {
-		rest = append(rest, d.servers[0]) // a connection may be old where the server is well
+	if len(r.servers) == 1 {
+		rest = append(rest, r.servers[0]) // a connection may be old where the server is well
 	}
 	return slices.Concat(good, rest)
 }
 
 // on runs f on one server after the other until one answers. f says with final that it
 // must not be run again, whatever its error.
-func (d *Directory) on(ctx context.Context, f func(*server) (final bool, err error)) error {
+func (r *realm) on(ctx context.Context, f func(*server) (final bool, err error)) error {
 	var errs []error
-	for _, s := range d.candidates() {
+	for _, s := range r.candidates() {
 		final, err := f(s)
 		if !failed(err) || errors.Is(err, errService) {
-			d.note(ctx, s, nil)
+			r.note(ctx, s, nil)
 			return err
 		}
 		errs = append(errs, err)
 		if blames(ctx, err) {
-			d.note(ctx, s, err)
+			r.note(ctx, s, err)
 		}
 		if final || ctx.Err() != nil {
 			break
@@ -138,10 +193,10 @@ func blames(ctx context.Context, err error) bool {
 }
 
 // note keeps a server's record of health.
-func (d *Directory) note(ctx context.Context, s *server, err error) {
+func (r *realm) note(ctx context.Context, s *server, err error) {
 	if err == nil {
 		if s.health.ok() {
-			d.log.InfoContext(ctx, "directory server answers again", "server", s.host)
+			r.log.InfoContext(ctx, "directory server answers again", "server", s.host)
 		}
 		return
 	}
@@ -149,7 +204,7 @@ func (d *Directory) note(ctx context.Context, s *server, err error) {
 	s.searches.flush()
 	s.binds.flush()
 	if s.health.fail(err) {
-		d.log.WarnContext(ctx, "directory server does not answer", "server", s.host, "error", err)
+		r.log.WarnContext(ctx, "directory server does not answer", "server", s.host, "error", err)
 	}
 }
 
@@ -160,16 +215,12 @@ func failed(err error) bool {
 }
 
 // search runs a search as the service account on the first server that answers.
-func (d *Directory) search(ctx context.Context, req *ldap.SearchRequest) (*ldap.SearchResult, error) {
+func (r *realm) search(ctx context.Context, req *ldap.SearchRequest) (*ldap.SearchResult, error) {
 	var res *ldap.SearchResult
-	err := d.on(ctx, func(s *server) (bool, error) {
-		return false, s.searches.with(ctx, func(c *conn) error {
-			return c.within(ctx, c.timeout, func() error {
-				var err error
-				res, err = c.Search(req)
-				return err
-			})
-		})
+	err := r.on(ctx, func(s *server) (bool, error) {
+		var err error
+		res, err = r.searchAt(ctx, s, req)
+		return false, err
 	})
 	if err != nil {
 		return res, fmt.Errorf("search directory: %w", err)
@@ -177,10 +228,22 @@ func (d *Directory) search(ctx context.Context, req *ldap.SearchRequest) (*ldap.
 	return res, nil
 }
 
+// searchAt runs a search on one server.
+func (r *realm) searchAt(ctx context.Context, s *server, req *ldap.SearchRequest) (res *ldap.SearchResult, err error) {
+	err = s.searches.with(ctx, func(c *conn) error {
+		return c.within(ctx, c.timeout, func() error {
+			var err error
+			res, err = c.Search(req)
+			return err
+		})
+	})
+	return res, err
+}
+
 // bind checks a password with exactly one bind. sent reports whether it may have been
 // sent when err is not nil; onBind is called just before.
-func (d *Directory) bind(ctx context.Context, dn, password string, onBind func()) (sent bool, err error) {
-	err = d.on(ctx, func(s *server) (bool, error) {
+func (r *realm) bind(ctx context.Context, dn, password string, onBind func()) (sent bool, err error) {
+	err = r.on(ctx, func(s *server) (bool, error) {
 		err := s.binds.with(ctx, func(c *conn) error {
 			if err := ctx.Err(); err != nil {
 				return err

@@ -3,9 +3,8 @@ package directory
 import (
 	"context"
 	"crypto/rand"
-	"errors"
+	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,14 +13,15 @@ import (
 	"github.com/sallyport/sallyport"
 )
 
+// maxPasswordSize bounds a password, in octets.
+const maxPasswordSize = 1024
+
 // Result is what the directory says about a log-in.
 type Result struct {
 	State sallyport.AccountState
 	// Account is the account that was found, also when the password is wrong; its Name is
 	// empty when there is none.
 	Account sallyport.Account
-	// MayLogIn reports whether the account is in the group that may log in.
-	MayLogIn bool
 }
 
 // Verify checks a name and a password with one bind, so that a wrong password counts
@@ -32,8 +32,19 @@ type Result struct {
 // directory may take for "nobody" and let in, never reaches it.
 //
 // A name that nobody has costs a bind too, of a name that does not exist, and takes as
-// long as a wrong password took lately.
+// long as a wrong password took lately. The same holds for what is refused without asking: a password
+// that was refused a short while ago (it is not counted again), and attempts on an account that one
+// more wrong password could lock (AccountGuarded). Verify is for logins from outside.
 func (d *Directory) Verify(ctx context.Context, typed string, password sallyport.Secret, onBind func()) (Result, error) {
+	return d.verify(ctx, typed, password, onBind, d.opts.Leave)
+}
+
+// VerifyOnSite is Verify for somebody inside the network, who may use up all attempts.
+func (d *Directory) VerifyOnSite(ctx context.Context, typed string, password sallyport.Secret) (Result, error) {
+	return d.verify(ctx, typed, password, nil, -1)
+}
+
+func (d *Directory) verify(ctx context.Context, typed string, password sallyport.Secret, onBind func(), leave int) (Result, error) {
 	// A NUL ends a password early for servers written in C: what follows would not count.
 	if password == "" || len(password) > maxPasswordSize || strings.ContainsRune(string(password), 0) {
 		return Result{State: sallyport.AccountWrongPassword}, nil
@@ -41,34 +52,91 @@ func (d *Directory) Verify(ctx context.Context, typed string, password sallyport
 	if onBind == nil {
 		onBind = func() {}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 3*d.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, 3*d.opts.Timeout)
 	defer cancel()
-	dom, err := d.learn(ctx)
+	now, release := d.hold()
+	defer release()
+	n, err := parseName(typed)
+	if err != nil {
+		n = nameless()
+	}
+	h, err := d.findEvenly(ctx, now, n)
 	if err != nil {
 		return Result{}, unavailable(err)
 	}
-	user, err := d.find(ctx, dom, typed)
+	attempt := attempt{password: password, onBind: onBind, leave: leave}
+	if h == nil {
+		state, err := d.refuseUnknown(ctx, d.standIn(now, n), n, attempt)
+		return Result{State: state}, err
+	}
+	account := h.account()
+	state, err := d.check(ctx, h, account, attempt)
 	if err != nil {
-		return Result{}, unavailable(err)
-	}
-	start := time.Now()
-	if user == nil {
-		return d.refuseUnknown(ctx, dom, start, onBind)
-	}
-	res := Result{Account: user.account(dom)}
-	if res.MayLogIn, err = d.inGroup(ctx, user.DN); err != nil {
-		return Result{}, unavailable(err)
-	}
-	if res.State, err = d.check(ctx, user.DN, password, onBind); err != nil {
 		return Result{}, err
 	}
-	d.pace.took(time.Since(start), res.State)
-	return res, nil
+	return Result{State: state, Account: account}, nil
+}
+
+// attempt is one password to check.
+type attempt struct {
+	password sallyport.Secret
+	onBind   func()
+	leave    int // wrong passwords to leave to the inside; below 0: no guard
+}
+
+// nameless is a name that nobody has.
+func nameless() name { return name{user: strings.ToLower(rand.Text())} }
+
+// findEvenly is find, which searches also for names that are of no domain.
+func (d *Directory) findEvenly(ctx context.Context, now *domains, n name) (*hit, error) {
+	if len(now.realms) == 0 {
+		return nil, errNoDomain
+	}
+	if first, then := now.route(n); len(first)+len(then) == 0 {
+		_, err := d.standIn(now, n).find(ctx, nameless())
+		return nil, err
+	}
+	h, _, err := d.find(ctx, now, n)
+	return h, err
+}
+
+// check decides about the password of somebody who exists. Attempts on one account wait for each
+// other, so that each knows what the one before did to its count.
+func (d *Directory) check(ctx context.Context, h *hit, account sallyport.Account, a attempt) (sallyport.AccountState, error) {
+	r := h.realm
+	if a.leave < 0 {
+		start := time.Now()
+		state, err := r.check(ctx, h.entry.DN, a.password, a.onBind)
+		if err == nil {
+			r.pace.took(time.Since(start), state)
+		}
+		return state, err
+	}
+	done, err := d.turns.take(ctx, string(account.Domain)+"/"+account.GUID)
+	if err != nil {
+		return "", unavailable(err)
+	}
+	defer done()
+	start := time.Now()
+	refused, err := d.guard(ctx, h, account, a)
+	if err != nil {
+		return "", unavailable(err)
+	}
+	if refused != "" {
+		return refused, r.refuse(ctx, start, a.onBind)
+	}
+	state, err := r.check(ctx, h.entry.DN, a.password, a.onBind)
+	if err != nil {
+		return "", err
+	}
+	d.refusals.note(account, h.entry.GetAttributeValue("pwdLastSet"), a.password, state)
+	r.pace.took(time.Since(start), state)
+	return state, nil
 }
 
 // check binds once and reads the answer.
-func (d *Directory) check(ctx context.Context, dn string, password sallyport.Secret, onBind func()) (sallyport.AccountState, error) {
-	sent, err := d.bind(ctx, dn, string(password), onBind)
+func (r *realm) check(ctx context.Context, dn string, password sallyport.Secret, onBind func()) (sallyport.AccountState, error) {
+	sent, err := r.bind(ctx, dn, string(password), onBind)
 	if state, ok := stateOf(err); ok {
 		return state, nil
 	}
@@ -80,59 +148,77 @@ func (d *Directory) check(ctx context.Context, dn string, password sallyport.Sec
 	return "", unavailable(err)
 }
 
-func (d *Directory) refuseUnknown(ctx context.Context, dom domain, start time.Time, onBind func()) (Result, error) {
-	if _, err := d.check(ctx, nobody(dom.base), sallyport.Secret(rand.Text()), onBind); err != nil {
-		return Result{}, err
+// refuseUnknown refuses a name that nobody has as if somebody had it.
+func (d *Directory) refuseUnknown(ctx context.Context, r *realm, n name, a attempt) (sallyport.AccountState, error) {
+	if a.leave >= 0 {
+		done, err := d.turns.take(ctx, "?"+strings.ToLower(n.user))
+		if err != nil {
+			return "", unavailable(err)
+		}
+		defer done()
 	}
-	if err := d.pace.wait(ctx, start); err != nil {
-		return Result{}, uncertain(err)
+	return sallyport.AccountUnknown, r.refuse(ctx, time.Now(), a.onBind)
+}
+
+// refuse takes as long as a wrong password, from start on, and asks the directory as much, about a name
+// that does not exist.
+func (r *realm) refuse(ctx context.Context, start time.Time, onBind func()) error {
+	names, err := r.learn(ctx)
+	if err != nil {
+		return unavailable(err)
 	}
-	return Result{State: sallyport.AccountUnknown}, nil
+	if _, err := r.check(ctx, nobody(names.base), sallyport.Secret(rand.Text()), onBind); err != nil {
+		return err
+	}
+	if err := r.pace.wait(ctx, start); err != nil {
+		return uncertain(err)
+	}
+	return nil
 }
 
 // entry is a user's entry in the directory.
 type entry struct{ *ldap.Entry }
 
-func (e entry) account(dom domain) sallyport.Account {
+// account returns who was found.
+func (h *hit) account() sallyport.Account {
+	e := h.entry
 	return sallyport.Account{
-		Name:        e.name(dom),
+		Name:        sallyport.NewAccountName(h.realm.cfg.NetBIOS, e.GetAttributeValue("sAMAccountName")),
+		Domain:      h.realm.cfg.ID,
+		GUID:        hex.EncodeToString(e.GetRawAttributeValue("objectGUID")),
+		UPN:         e.GetAttributeValue("userPrincipalName"),
 		DN:          e.DN,
 		DisplayName: e.GetAttributeValue("displayName"),
 		Mail:        e.GetAttributeValue("mail"),
 	}
 }
 
-func (e entry) name(dom domain) sallyport.AccountName {
-	return sallyport.NewAccountName(dom.netbios, e.GetAttributeValue("sAMAccountName"))
-}
-
-// find returns the one user that a typed name means, nil when there is none.
-func (d *Directory) find(ctx context.Context, dom domain, typed string) (*entry, error) {
-	n, err := parseName(typed)
-	if err != nil || n.domain != "" && !dom.own(n.domain) {
-		return nil, nil
+// find returns the one user of the domain that a name means, nil when there is none.
+func (r *realm) find(ctx context.Context, n name) (*entry, error) {
+	names, err := r.learn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("domain %s: %w", r.cfg.Name, err)
 	}
-	res, err := d.search(ctx, ldap.NewSearchRequest(dom.base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 3, 0, false,
-		"(&(objectCategory=person)(objectClass=user)"+d.nameFilter(dom, n)+")",
-		[]string{"sAMAccountName", "userPrincipalName", "displayName", "mail"}, nil))
+	res, err := r.search(ctx, ldap.NewSearchRequest(names.base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 3, 0, false,
+		"(&(objectCategory=person)(objectClass=user)"+r.nameFilter(n)+")",
+		[]string{"sAMAccountName", "userPrincipalName", "displayName", "mail", "objectGUID", "pwdLastSet"}, nil))
 	if ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
-		d.log.WarnContext(ctx, "log-in name is not unique in the directory", "name", typed)
+		r.log.WarnContext(ctx, "log-in name is not unique in the directory", "name", n.user, "suffix", n.suffix)
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("domain %s: %w", r.cfg.Name, err)
 	}
-	return d.pick(ctx, n, res.Entries), nil
+	return r.pick(ctx, n, res.Entries), nil
 }
 
-func (d *Directory) nameFilter(dom domain, n name) string {
+func (r *realm) nameFilter(n name) string {
 	sam := "(sAMAccountName=" + ldap.EscapeFilter(n.user) + ")"
 	if n.suffix == "" {
 		return sam
 	}
 	upn := "(userPrincipalName=" + ldap.EscapeFilter(n.upn()) + ")"
-	further := func(s string) bool { return strings.EqualFold(s, n.suffix) }
-	if dom.own(n.suffix) || slices.ContainsFunc(d.cfg.UPNSuffixes, further) {
+	if r.takes(n.suffix) {
 		return "(|" + upn + sam + ")"
 	}
 	return upn
@@ -140,13 +226,18 @@ func (d *Directory) nameFilter(dom domain, n name) string {
 
 // pick chooses among the entries: a UPN as it stands in the directory comes before one
 // made of a sAMAccountName and the domain. Several alike mean nobody.
-func (d *Directory) pick(ctx context.Context, n name, entries []*ldap.Entry) *entry {
+func (r *realm) pick(ctx context.Context, n name, entries []*ldap.Entry) *entry {
 	var byUPN, bySAM []*entry
 	for _, e := range entries {
+		sam := e.GetAttributeValue("sAMAccountName")
 		switch {
-		case e.GetAttributeValue("sAMAccountName") == "":
+		case sam == "":
 		case n.suffix != "" && strings.EqualFold(e.GetAttributeValue("userPrincipalName"), n.upn()):
 			byUPN = append(byUPN, &entry{e})
+		case n.plain() && !strings.EqualFold(sam, n.user):
+			// Active Directory finds "müller" by "muller". Who is identified without the directory, by
+			// a plain name, is not: one account must have one name.
+			r.log.WarnContext(ctx, "log-in name refused: type it as the directory spells it", "name", n.user, "account", sam)
 		default:
 			bySAM = append(bySAM, &entry{e})
 		}
@@ -161,23 +252,6 @@ func (d *Directory) pick(ctx context.Context, n name, entries []*ldap.Entry) *en
 	case 1:
 		return found[0]
 	}
-	d.log.WarnContext(ctx, "log-in name is not unique in the directory", "name", n.user, "suffix", n.suffix)
+	r.log.WarnContext(ctx, "log-in name is not unique in the directory", "name", n.user, "suffix", n.suffix)
 	return nil
-}
-
-// inGroup asks whether the entry is in the group that may log in, by whatever way.
-func (d *Directory) inGroup(ctx context.Context, dn string) (bool, error) {
-	if d.cfg.Group == "" {
-		return true, nil
-	}
-	// LDAP_MATCHING_RULE_IN_CHAIN, MS-ADTS section 3.1.1.3.4.4.3.
-	res, err := d.search(ctx, ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false,
-		"(memberOf:1.2.840.113556.1.4.1941:="+ldap.EscapeFilter(d.cfg.Group)+")", []string{"1.1"}, nil))
-	if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
-		return false, nil // moved or deleted since it was found
-	}
-	if err != nil {
-		return false, errors.Join(errors.New("ask for group"), err)
-	}
-	return len(res.Entries) == 1, nil
 }

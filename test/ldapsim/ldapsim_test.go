@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +29,12 @@ func testConfig(now func() time.Time) Config {
 // start serves the test's domain and returns a connection to it.
 func start(t *testing.T, now func() time.Time) (*Server, *ldap.Conn) {
 	t.Helper()
-	s, err := New(testConfig(now))
+	return startWith(t, testConfig(now))
+}
+
+func startWith(t *testing.T, cfg Config) (*Server, *ldap.Conn) {
+	t.Helper()
+	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,8 +97,11 @@ func TestFiltersAndScopesSelectAsRFC4511Says(t *testing.T) {
 		{base, 2, "(cn=s*c)", []string{"svc"}},
 		{base, 2, "(mail=*)", []string{"Smith, Alice"}},
 		{base, 2, "(memberOf=cn=nurses,cn=users," + base + ")", []string{"Smith, Alice"}},
-		{base, 2, "(memberOf=CN=Remote,CN=Users," + base + ")", nil},
-		{base, 2, "(memberOf:1.2.840.113556.1.4.1941:=CN=Remote,CN=Users," + base + ")", []string{"Smith, Alice"}},
+		{base, 2, "(memberOf=CN=Remote,CN=Users," + base + ")", []string{"Nurses"}},
+		{base, 2, "(memberOf:1.2.840.113556.1.4.1941:=CN=Remote,CN=Users," + base + ")", []string{"Smith, Alice", "Nurses"}},
+		{base, 2, "(member:1.2.840.113556.1.4.1941:=" + ldap.EscapeFilter(alice) + ")", []string{"Nurses", "Remote"}},
+		{base, 2, "(&(uSNChanged>=4000)(uSNChanged<=99999)(cn=bob))", []string{"bob"}},
+		{base, 2, "(uSNChanged>=10000)", nil}, // by value, not by letters
 		{base, 2, "(distinguishedName=" + ldap.EscapeFilter(alice) + ")", []string{"Smith, Alice"}},
 		{alice, 0, "(objectClass=*)", []string{"Smith, Alice"}},
 		{base, 1, "(objectClass=container)", []string{"CN=Users," + base}},
@@ -208,4 +217,41 @@ func FuzzSession(f *testing.F) {
 			s.bound = true
 		}
 	})
+}
+
+func TestManyEntriesComeByPagesAndManyValuesByRanges(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(time.Now)
+	everybody := Group{Name: "Everybody", OU: "Groups"}
+	for i := range 1700 {
+		name := "u" + strconv.Itoa(i)
+		cfg.Users = append(cfg.Users, User{Name: name, OU: "Staff"})
+		everybody.Members = append(everybody.Members, name)
+	}
+	cfg.Groups = append(cfg.Groups, everybody)
+	_, c := startWith(t, cfg)
+	if err := c.Bind("svc@hospital.test", "svc password"); err != nil {
+		t.Fatal(err)
+	}
+	staff := ldap.NewSearchRequest("OU=Staff,"+base, 2, 0, 0, 0, false, "(sAMAccountType=805306368)", []string{"cn"}, nil)
+	if _, err := c.Search(staff); !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+		t.Errorf("without pages: %v", err)
+	}
+	res, err := c.SearchWithPaging(staff, 300)
+	if err != nil || len(res.Entries) != 1700 {
+		t.Fatalf("by pages: %d entries, %v", len(res.Entries), err)
+	}
+	group := "CN=Everybody,OU=Groups," + base
+	for _, x := range []struct {
+		asked, got string
+		values     int
+	}{{"member", "member;range=0-1499", 1500}, {"member;range=1500-*", "member;range=1500-*", 200}} {
+		res, err := c.Search(ldap.NewSearchRequest(group, 0, 0, 0, 0, false, "(objectClass=*)", []string{x.asked}, nil))
+		if err != nil || len(res.Entries) != 1 || len(res.Entries[0].Attributes) != 1 {
+			t.Fatalf("%s: %v", x.asked, err)
+		}
+		if a := res.Entries[0].Attributes[0]; a.Name != x.got || len(a.Values) != x.values {
+			t.Errorf("%s: %s with %d values", x.asked, a.Name, len(a.Values))
+		}
+	}
 }

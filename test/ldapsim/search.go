@@ -1,6 +1,8 @@
 package ldapsim
 
 import (
+	"cmp"
+	"strconv"
 	"strings"
 
 	ber "github.com/go-asn1-ber/asn1-ber"
@@ -27,7 +29,7 @@ func (s *session) search(m message) ([]*ber.Packet, result) {
 		return nil, result{ldap.LDAPResultProtocolError, ""}
 	}
 	if q.root && q.scope == ldap.ScopeBaseObject {
-		return q.pick([]*entry{s.dir.root})
+		return q.pick([]*entry{s.dir.root}, s.dir.shown)
 	}
 	if !s.bound {
 		return nil, result{ldap.LDAPResultOperationsError, "000004DC: LdapErr: DSID-0C090A5C, comment: " +
@@ -36,11 +38,19 @@ func (s *session) search(m message) ([]*ber.Packet, result) {
 	if !s.dir.has(q.base) {
 		return nil, result{ldap.LDAPResultNoSuchObject, "0000208D: NameErr: DSID-0310028B, problem 2001 (NO_OBJECT), data 0"}
 	}
-	return q.pick(s.dir.entries)
+	found, r := q.pick(s.dir.entries, s.dir.shown)
+	if r.code != ldap.LDAPResultSuccess {
+		return found, r
+	}
+	found, next, r := m.page.cut(found)
+	if m.page != nil {
+		s.control = m.page.answer(next)
+	}
+	return found, r
 }
 
-// pick returns those entries that the query asks for.
-func (q query) pick(entries []*entry) ([]*ber.Packet, result) {
+// pick returns those entries that the query asks for, as shown shows them.
+func (q query) pick(entries []*entry, shown func(*entry) *entry) ([]*ber.Packet, result) {
 	var found []*ber.Packet
 	for _, e := range entries {
 		if !q.inScope(e) || !matches(q.filter, e) {
@@ -49,7 +59,7 @@ func (q query) pick(entries []*entry) ([]*ber.Packet, result) {
 		if q.sizeLimit > 0 && int64(len(found)) >= q.sizeLimit {
 			return found, result{ldap.LDAPResultSizeLimitExceeded, ""}
 		}
-		found = append(found, e.packet(q.attributes))
+		found = append(found, shown(e).packet(q.attributes))
 	}
 	return found, result{ldap.LDAPResultSuccess, ""}
 }
@@ -127,7 +137,7 @@ func matchesValue(f *ber.Packet, e *entry) bool {
 	}
 	name, want := text(f.Children[0]), text(f.Children[1])
 	for _, v := range e.values(name) {
-		c := strings.Compare(strings.ToLower(v), strings.ToLower(want))
+		c := compare(v, want)
 		switch {
 		case equal(name, v, want) && f.Tag != ldap.FilterGreaterOrEqual && f.Tag != ldap.FilterLessOrEqual,
 			f.Tag == ldap.FilterGreaterOrEqual && c >= 0,
@@ -136,6 +146,16 @@ func matchesValue(f *ber.Packet, e *entry) bool {
 		}
 	}
 	return false
+}
+
+// compare orders numbers by their value and everything else by its letters, without case.
+func compare(a, b string) int {
+	x, errX := strconv.ParseInt(a, 10, 64)
+	y, errY := strconv.ParseInt(b, 10, 64)
+	if errX == nil && errY == nil {
+		return cmp.Compare(x, y)
+	}
+	return strings.Compare(strings.ToLower(a), strings.ToLower(b))
 }
 
 // equal compares as Active Directory does: without case, DNs by their parts, and a
@@ -214,10 +234,17 @@ func matchesRule(f *ber.Packet, e *entry) bool {
 			want = text(c)
 		}
 	}
-	if rule != inChain || !strings.EqualFold(name, "memberOf") {
+	if rule != inChain {
 		return false
 	}
-	for _, g := range e.allGroups {
+	var chain []string
+	switch strings.ToLower(name) {
+	case "memberof":
+		chain = e.allGroups
+	case "member":
+		chain = e.allMembers
+	}
+	for _, g := range chain {
 		if sameDN(g, want) {
 			return true
 		}

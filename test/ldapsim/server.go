@@ -120,6 +120,8 @@ func (s *Server) isClosed() bool {
 type session struct {
 	dir   *directory
 	bound bool // as somebody, not anonymously
+	// control goes with the last packet of the next answer.
+	control *ber.Packet
 }
 
 func (s *session) serve(c net.Conn) {
@@ -146,8 +148,13 @@ func (s *session) exchange(in *bufio.Reader, out *bufio.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range answers {
-		if _, err := out.Write(envelope(msg.id, a).Bytes()); err != nil {
+	for i, a := range answers {
+		packet := envelope(msg.id, a)
+		if i == len(answers)-1 && s.control != nil {
+			packet.AppendChild(s.control)
+			s.control = nil
+		}
+		if _, err := out.Write(packet.Bytes()); err != nil {
 			return fmt.Errorf("write answer: %w", err)
 		}
 	}
@@ -161,7 +168,8 @@ func (s *session) exchange(in *bufio.Reader, out *bufio.Writer) error {
 type message struct {
 	id       int64
 	op       *ber.Packet
-	critical bool // a control that must be understood; none is
+	page     *page // of results that is asked for; nil: none in particular
+	critical bool  // there is a control that must be understood and is not
 }
 
 var errProtocol = errors.New("not an LDAP message")
@@ -209,7 +217,9 @@ func parseMessage(buf []byte) (message, error) {
 	if !ok || id < 0 {
 		return message{}, errProtocol
 	}
-	return message{id: id, op: p.Children[1], critical: critical(p)}, nil
+	m := message{id: id, op: p.Children[1]}
+	m.page, m.critical = controls(p)
+	return m, nil
 }
 
 func depth(p *ber.Packet) int {
@@ -218,21 +228,6 @@ func depth(p *ber.Packet) int {
 		d = max(d, depth(c))
 	}
 	return d + 1
-}
-
-// critical reports whether a request carries a control marked as critical.
-func critical(p *ber.Packet) bool {
-	if len(p.Children) < 3 {
-		return false
-	}
-	for _, c := range p.Children[2].Children {
-		if len(c.Children) > 1 {
-			if v, ok := c.Children[1].Value.(bool); ok && v {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // handle answers one request.
