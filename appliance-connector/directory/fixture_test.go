@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http/httptest"
-	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,12 +54,8 @@ func (f fixture) open(t *testing.T, change func(*config)) *directory.Directory {
 func samba(t *testing.T, opts ...harness.SambaOption) (*harness.Samba, fixture) {
 	t.Helper()
 	dc := harness.StartSamba(t, opts...)
-	ca, err := os.ReadFile(dc.CAFile())
-	if err != nil {
-		t.Fatal(err)
-	}
 	return dc, fixture{bad: dc.BadPwdCount, opts: directory.Options{Timeout: 20 * time.Second}, domain: sallyport.Domain{
-		ID: "hospital", Name: harness.UPNSuffix, NetBIOS: harness.SambaDomain, Servers: []string{dc.URL()}, Authority: string(ca),
+		ID: "hospital", Name: harness.UPNSuffix, NetBIOS: harness.SambaDomain, Servers: []string{dc.URL()}, Authority: readCA(t, dc),
 		BindName: harness.ServiceDN, BindPassword: harness.ServicePass}}
 }
 
@@ -88,6 +84,14 @@ func sim(t *testing.T) fixture {
 		cfg.Users = append(cfg.Users, ldapsim.User{Name: name, CommonName: name + " Test", DisplayName: name + " Test",
 			Mail: name + "@hospital.test", Password: harness.UserPassword, State: state})
 	}
+	f := serve(t, cfg)
+	f.domain.BindName, f.domain.BindPassword = "CN=svc Test,CN=Users,"+harness.SambaBaseDN, harness.ServicePass
+	return f
+}
+
+// serve starts an in-process directory, whose service account is svc.
+func serve(t *testing.T, cfg ldapsim.Config) fixture {
+	t.Helper()
 	srv, err := ldapsim.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -104,11 +108,9 @@ func sim(t *testing.T) fixture {
 		}
 	})
 	t.Cleanup(func() { srv.Close(); wg.Wait() })
-	users := ",CN=Users," + harness.SambaBaseDN
 	return fixture{bad: srv.BadPwdCount, domain: sallyport.Domain{
-		ID: "hospital", Name: harness.UPNSuffix, NetBIOS: harness.SambaDomain,
-		Servers: []string{"ldaps://" + l.Addr().(*net.TCPAddr).String()}, Authority: ca, BindName: "CN=svc Test" + users,
-		BindPassword: harness.ServicePass}}
+		ID: sallyport.DomainID(strings.ToLower(cfg.NetBIOS)), Name: cfg.DNSName, NetBIOS: cfg.NetBIOS,
+		Servers: []string{"ldaps://" + l.Addr().(*net.TCPAddr).String()}, Authority: ca, BindName: "svc@" + cfg.DNSName, BindPassword: "svc password"}}
 }
 
 // certificate borrows the one that httptest has for 127.0.0.1, and returns it in PEM as well.

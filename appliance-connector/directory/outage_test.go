@@ -160,7 +160,12 @@ func TestConnectionsAreKeptAndBounded(t *testing.T) {
 	t.Parallel()
 	dc, f := samba(t, harness.LockoutThreshold(0))
 	p := harness.StartProxy(t, dc.Addr())
-	d := f.open(t, func(c *config) { c.Servers = []string{through(p)}; c.MaxConns = 4; c.Timeout = time.Minute })
+	d := f.open(t, func(c *config) {
+		c.Servers = []string{through(p)}
+		c.MaxConns = 4
+		c.Timeout = time.Minute
+		c.Leave = -1
+	})
 	for range 20 {
 		verify(t, d, "alice", harness.UserPassword)
 	}

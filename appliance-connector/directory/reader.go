@@ -188,21 +188,31 @@ func (r *Reader) Present(ctx context.Context, each func(guid, dn string) error) 
 }
 
 // Deleted calls each with the GUIDs of what was deleted after usn. visible is false when the service
-// account may not see deleted objects, as it does not unless given the right.
+// account may not see deleted users, as it does not unless given the right, or when there are none.
 func (r *Reader) Deleted(ctx context.Context, usn int64, each func(guid string) error) (visible bool, err error) {
 	container := "<WKGUID=" + deletedObjects + "," + r.names.domain + ">"
-	deleted := func(scope int, filter string) *ldap.SearchRequest {
-		return ldap.NewSearchRequest(container, scope, ldap.NeverDerefAliases, 0, 0, false, filter, []string{"objectGUID"},
-			[]ldap.Control{ldap.NewControlString(showDeleted, true, "")})
+	deleted := func(filter string) *ldap.SearchRequest {
+		return ldap.NewSearchRequest(container, ldap.ScopeSingleLevel, ldap.NeverDerefAliases, 0, 0, false,
+			"(&(isDeleted=TRUE)(objectClass=user)"+filter+")", []string{"objectGUID"}, []ldap.Control{ldap.NewControlString(showDeleted, true, "")})
 	}
-	err = r.conn.paged(ctx, deleted(ldap.ScopeBaseObject, "(objectClass=*)"), func(*ldap.Entry) error { visible = true; return nil })
-	if err != nil && broken(err) {
-		return false, unavailable(err)
+	// Whoever sees one sees all.
+	one := deleted("")
+	one.SizeLimit = 1
+	var res *ldap.SearchResult
+	err = r.conn.within(ctx, max(pageTimeout, r.conn.timeout), func() (err error) {
+		res, err = r.conn.Search(one)
+		return err
+	})
+	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+		if broken(err) {
+			return false, unavailable(err)
+		}
+		return false, nil // the container is not there for us
 	}
-	if err != nil || !visible {
-		return false, nil // not there for us
+	if len(res.Entries) == 0 {
+		return false, nil
 	}
-	return true, r.read(ctx, deleted(ldap.ScopeSingleLevel, fmt.Sprintf("(&(isDeleted=TRUE)(objectClass=user)(uSNChanged>=%d))", usn+1)), func(e *ldap.Entry) error {
+	return true, r.read(ctx, deleted(fmt.Sprintf("(uSNChanged>=%d)", usn+1)), func(e *ldap.Entry) error {
 		if guid := e.GetRawAttributeValue("objectGUID"); len(guid) == 16 {
 			return each(hex.EncodeToString(guid))
 		}

@@ -2,9 +2,13 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 )
+
+// maxWaiting bounds the attempts that wait for one account.
+const maxWaiting = 16
 
 // turns lets one attempt at a time work on an account. It holds no more than there are attempts under way.
 type turns struct {
@@ -14,7 +18,7 @@ type turns struct {
 
 type turn struct {
 	free    chan struct{} // holds one token while nobody has the turn
-	waiting int
+	waiting int           // for the turn, or in it
 }
 
 func newTurns() *turns { return &turns{m: map[string]*turn{}} }
@@ -27,6 +31,10 @@ func (t *turns) take(ctx context.Context, key string) (done func(), err error) {
 		u = &turn{free: make(chan struct{}, 1)}
 		u.free <- struct{}{}
 		t.m[key] = u
+	}
+	if u.waiting > maxWaiting {
+		t.mu.Unlock()
+		return nil, errors.New("too many attempts on the account at once")
 	}
 	u.waiting++
 	t.mu.Unlock()

@@ -88,6 +88,13 @@ func (p *Proxy) Connections() int {
 	return p.total
 }
 
+// Open returns how many connections, to it and from it, stand now.
+func (p *Proxy) Open() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns)
+}
+
 func (p *Proxy) set(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -85,6 +85,7 @@ var sambaPorts = [...]int{389, 636, 3268, 3269}
 const (
 	firstOffset = 10000 // below the ephemeral ports
 	offsets     = 100
+	ldapPort    = 389
 	ldapsPort   = 636
 )
 
@@ -127,6 +128,9 @@ func (s *Samba) Addr() string { return fmt.Sprintf("localhost:%d", ldapsPort+s.o
 
 // URL returns the ldaps:// address.
 func (s *Samba) URL() string { return "ldaps://" + s.Addr() }
+
+// StartTLSURL returns the ldap:// address, on which StartTLS has to come first.
+func (s *Samba) StartTLSURL() string { return fmt.Sprintf("ldap://localhost:%d", ldapPort+s.offset) }
 
 // CAFile returns the file with the authority that signed the controller's certificate.
 func (s *Samba) CAFile() string { return filepath.Join(s.dir, "tls", "ca.pem") }
@@ -190,7 +194,7 @@ func (s *Samba) Admin(f func(*ldap.Conn) error) {
 	}
 	defer func() { _ = c.Close() }()
 	c.SetTimeout(startDeadline)
-	if err := c.Bind(adminUPN, adminPassword); err != nil {
+	if err := c.Bind(adminUPN, AdminPassword); err != nil {
 		s.tb.Fatalf("bind as administrator: %v", err)
 	}
 	if err := f(c); err != nil {
@@ -235,4 +239,14 @@ func (s *Samba) AddUser(name, password string) string {
 		return c.Add(r)
 	})
 	return dn
+}
+
+// SetPassword sets a user's password as an administrator does.
+func (s *Samba) SetPassword(user, password string) {
+	s.tb.Helper()
+	s.Admin(func(c *ldap.Conn) error {
+		r := ldap.NewModifyRequest(userDN(user), nil)
+		r.Replace("unicodePwd", []string{string(quotedUTF16(password))})
+		return c.Modify(r)
+	})
 }

@@ -17,8 +17,8 @@ const (
 	UserPassword  = "Passw0rd.1" // of every user
 	ServiceDN     = "CN=svc Test," + SambaStaffDN
 	ServicePass   = "Passw0rd.Svc1"
+	AdminPassword = "Passw0rd.Admin1" // of Administrator
 	adminUPN      = "Administrator@" + UPNSuffix
-	adminPassword = "Passw0rd.Admin1"
 )
 
 // The users, one for each state an account can be in. alice, bob and carol may log

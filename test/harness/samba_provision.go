@@ -164,7 +164,7 @@ func provision(d string) error {
 	}
 	if err := run("", "samba-tool", "domain", "provision", "--configfile="+empty, "--targetdir="+d,
 		"--realm="+SambaRealm, "--domain="+SambaDomain, "--host-name=dc1", "--host-ip=127.0.0.1",
-		"--server-role=dc", "--dns-backend=NONE", "--adminpass="+adminPassword,
+		"--server-role=dc", "--dns-backend=NONE", "--adminpass="+AdminPassword,
 		"--option=interfaces=lo", "--option=bind interfaces only=yes", "--option=ldb:nosync=yes"); err != nil {
 		return err
 	}

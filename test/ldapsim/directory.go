@@ -204,8 +204,15 @@ func newDirectory(cfg Config) (*directory, error) {
 	for _, g := range append([]Group{{Name: domainUsers}}, cfg.Groups...) {
 		d.addGroup(b, g)
 	}
+	byDN := map[string]*entry{}
 	for i, e := range d.entries {
 		e.add("uSNChanged", strconv.Itoa(firstUSN+i))
+		byDN[e.dn] = e
+	}
+	for _, e := range d.entries {
+		for _, g := range e.allGroups {
+			byDN[g].allMembers = append(byDN[g].allMembers, e.dn)
+		}
 	}
 	d.root.add("highestCommittedUSN", strconv.Itoa(firstUSN+len(d.entries)))
 	return d, b.err
@@ -368,16 +375,6 @@ func (d *directory) addGroup(b *builder, g Group) {
 	for _, outer := range d.cfg.Groups {
 		if slices.ContainsFunc(outer.Members, func(m string) bool { return strings.EqualFold(m, g.Name) }) {
 			e.add("memberOf", d.dn(outer.Name, outer.OU))
-		}
-	}
-	for _, inner := range d.entries {
-		if slices.Contains(inner.allGroups, e.dn) {
-			e.allMembers = append(e.allMembers, inner.dn)
-		}
-	}
-	for _, other := range d.cfg.Groups {
-		if dn := d.dn(other.Name, other.OU); slices.Contains(d.groupsOf(other.Name), e.dn) {
-			e.allMembers = append(e.allMembers, dn)
 		}
 	}
 	d.entries = append(d.entries, e)
