@@ -187,6 +187,20 @@ func (r *Reader) Present(ctx context.Context, each func(guid, dn string) error) 
 	})
 }
 
+// ContainersChanged reports whether an OU or container was changed after usn: when one is renamed or
+// moved, the names of all below it are others, without their entries being changed.
+func (r *Reader) ContainersChanged(ctx context.Context, usn int64) (changed bool, err error) {
+	filter := fmt.Sprintf("(&(|(objectClass=organizationalUnit)(objectClass=container))(uSNChanged>=%d))", usn+1)
+	err = r.conn.paged(ctx, subtree(r.names.domain, filter, "1.1"), func(*ldap.Entry) error {
+		changed = true
+		return nil
+	})
+	if err != nil {
+		return false, unavailable(err)
+	}
+	return changed, nil
+}
+
 // Deleted calls each with the GUIDs of what was deleted after usn. visible is false when the service
 // account may not see deleted users, as it does not unless given the right, or when there are none.
 func (r *Reader) Deleted(ctx context.Context, usn int64, each func(guid string) error) (visible bool, err error) {

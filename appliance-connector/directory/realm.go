@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	maxServers  = 8
+	maxServers  = 16
 	maxSuffixes = 64
 	maxNetBIOS  = 15        // MS-ADTS section 6.1.1.4
 	maxPEM      = 256 << 10 // octets of a domain's authorities

@@ -82,7 +82,7 @@ func TestTrySaysInPlainWordsWhatIsWrong(t *testing.T) {
 		"base without users":     {func(c *sallyport.Domain) { c.Base = "CN=Configuration," + harness.SambaBaseDN }, []string{"sees no users"}},
 		"another domain's name":  {func(c *sallyport.Domain) { c.Name = "clinic.test" }, []string{"controllers of the domain hospital.test, not of clinic.test"}},
 		"another NetBIOS name":   {func(c *sallyport.Domain) { c.NetBIOS = "CLINIC" }, []string{"HOSPITAL, not CLINIC"}},
-		"no server":              {func(c *sallyport.Domain) { c.Servers = nil }, []string{"Name 1 to 8 domain controllers"}},
+		"no server":              {func(c *sallyport.Domain) { c.Servers = nil }, []string{"Name 1 to 16 domain controllers"}},
 	} {
 		c := f.domain
 		c.Servers = append([]string(nil), c.Servers...)

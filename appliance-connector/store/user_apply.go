@@ -273,11 +273,17 @@ func checkUserChange(c *UserChange) error {
 			return err
 		}
 	}
+	*c = AsKept(*c)
+	return first(checkAccount(c.Account), checkSize("account name", len(c.Account), 1, maxUserAccount),
+		checkSize("distinguished name", len(c.DN), 1, maxUserDN))
+}
+
+// AsKept returns a change with its texts as the store keeps them.
+func AsKept(c UserChange) UserChange {
 	c.DisplayName = strings.TrimSpace(clean(c.DisplayName, maxDisplayName))
 	c.UPN, c.Mail = address(c.UPN), address(c.Mail)
 	c.DN = clean(c.DN, maxUserDN)
-	return first(checkAccount(c.Account), checkSize("account name", len(c.Account), 1, maxUserAccount),
-		checkSize("distinguished name", len(c.DN), 1, maxUserDN))
+	return c
 }
 
 // address takes a UPN or a mail address, or nothing when it is of no use.
