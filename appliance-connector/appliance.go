@@ -31,6 +31,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/appliance-connector/tunnel"
+	"github.com/sallyport/sallyport/appliance-connector/usersync"
 	"github.com/sallyport/sallyport/internal/gatewaytoken"
 	"github.com/sallyport/sallyport/internal/telemetry"
 )
@@ -47,7 +48,9 @@ type Config struct {
 	Store string
 	// RADIUSListen is the UDP address for the gateway, ":1812".
 	RADIUSListen string
-	Directory    directory.Config
+	// Leave is how many wrong passwords logins from outside leave to the inside before Active Directory
+	// would lock an account; 0: 2, below 0: they leave none.
+	Leave int
 	// Proxy is the HTTP CONNECT proxy on the way out, or nil.
 	Proxy *url.URL
 	// TunnelAddresses replace the cloud's address from the provisioning, if any are given.
@@ -67,6 +70,7 @@ type Service struct {
 	trust  *trust.Trust
 	store  *store.Store
 	dir    *directory.Directory
+	sync   *usersync.Service
 	phones *devices.Client
 	tunnel *tunnel.Client
 	claims *claims.Claimer
@@ -103,9 +107,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Service, err err
 	if s.store, err = OpenStore(ctx, cfg.DataDir, cfg.Store, ring, log); err != nil {
 		return s, err
 	}
-	if s.dir, err = directory.New(cfg.Directory, log, time.Now); err != nil {
+	if s.dir, err = OpenDirectory(ctx, s.store, cfg.Leave, log); err != nil {
 		return s, fmt.Errorf("prepare directory: %w", err)
 	}
+	s.sync = NewSynchroniser(s.store, s.dir, string(s.trust.Appliance), log)
 	if s.phones, err = devices.Dial(s.trust.TokenService, s.trust.TLS("")); err != nil {
 		return s, err
 	}
@@ -199,6 +204,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.tunnel.Run(ctx) })
 	g.Go(func() error { return s.radius.Serve(ctx) })
+	g.Go(func() error { return s.sync.Run(ctx) })
 	g.Go(func() error { return s.trust.KeepRenewed(ctx, s.tunnel, time.Now, s.log) })
 	g.Go(func() error { return s.store.Watch(ctx, configEvery, func(int64) { s.reconfigure(ctx) }) })
 	if s.peers != nil {
@@ -224,6 +230,7 @@ func (s *Service) reconfigure(ctx context.Context) {
 	if err == nil {
 		err = s.radius.SetIntegrations(list)
 	}
+	err = errors.Join(err, setDomains(ctx, s.store, s.dir, s.log))
 	if err != nil && ctx.Err() == nil {
 		s.log.ErrorContext(ctx, "changed configuration not taken; the one before stays in use", "err", err)
 	}

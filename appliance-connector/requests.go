@@ -60,9 +60,6 @@ func (a asked) Verify(ctx context.Context, name string, password sallyport.Secre
 	if err != nil {
 		return "", sallyport.Account{}, err
 	}
-	if r.State == sallyport.AccountOK && !r.MayLogIn {
-		r.State = sallyport.AccountNotPermitted
-	}
 	return r.State, r.Account, nil
 }
 

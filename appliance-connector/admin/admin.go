@@ -32,6 +32,9 @@ type Config struct {
 	Enterprise Enterprise
 	// Groups tells whose member an account is; nil: nobody can tell here.
 	Groups Groups
+	// Domains and Synchroniser are those of the appliance.
+	Domains      Domains
+	Synchroniser Synchroniser
 	// Now and Sleep are the clock; nil: the system's.
 	Now   func() time.Time
 	Sleep func(context.Context, time.Duration)

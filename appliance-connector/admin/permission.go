@@ -51,6 +51,22 @@ var permissions = map[Operation]permission{
 	"IntegrationScript":       {roles: overseers, limited: true},
 	"PreviewAttributes":       {roles: overseers},
 	"IntegrationHealth":       {roles: overseers, limited: true},
+
+	// domain.go: who serves a domain decides who logs in
+	"Domains":         {roles: overseers},
+	"Domain":          {roles: overseers},
+	"TryDomain":       {roles: admins},
+	"PutDomain":       {roles: admins, person: true},
+	"DeleteDomain":    {roles: admins, person: true},
+	"DomainTree":      {roles: overseers},
+	"FindGroups":      {roles: overseers},
+	"DirectoryObject": {roles: overseers},
+
+	// synchronisation.go
+	"Synchronise":            {roles: admins},
+	"ConfirmSynchronisation": {roles: admins, person: true},
+	"PreviewSynchronisation": {roles: admins},
+	"Synchronisations":       {roles: overseers},
 }
 
 // May returns nil when the actor may do the operation, and else an error that says so. A page asks it before

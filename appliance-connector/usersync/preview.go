@@ -21,13 +21,13 @@ type Preview struct {
 
 // Difference is one user who would not be as before.
 type Difference struct {
-	GUID        string
-	Account     sallyport.AccountName
-	DisplayName string
-	DN          string
-	Policy      sallyport.UserPolicyID // as it would be
+	GUID        string                 `json:"guid"`
+	Account     sallyport.AccountName  `json:"account"`
+	DisplayName string                 `json:"displayName"`
+	DN          string                 `json:"dn"`
+	Policy      sallyport.UserPolicyID `json:"policy"` // as it would be
 	// Fields names what would change: "account", "upn", "dn", "displayName", "mail", "state", "policy".
-	Fields []string
+	Fields []string `json:"fields,omitempty"`
 }
 
 // Preview reads everything and changes nothing. most bounds each list of users; progress is in the store's

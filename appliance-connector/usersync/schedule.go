@@ -12,8 +12,8 @@ const (
 	lookEvery = 15 * time.Second
 	// againAfter is when a synchronisation that failed is tried again, if not earlier.
 	againAfter = 5 * time.Minute
-	// lookBack is how many synchronisations are looked at to know the last one.
-	lookBack = 50
+	// LookBack is how many synchronisations are looked at to know the last one, previews not counted.
+	LookBack = 50
 )
 
 // Scheduled is the actor of synchronisations that nobody asked for.
@@ -53,7 +53,7 @@ func (s *Service) RunDue(ctx context.Context) {
 		return
 	}
 	for _, d := range domains {
-		runs, err := s.Store.Synchronisations(ctx, d.ID, lookBack)
+		runs, err := s.Store.Synchronisations(ctx, d.ID, LookBack)
 		if err != nil {
 			continue // removed meanwhile, or the next look finds it
 		}
@@ -74,7 +74,7 @@ func Next(d sallyport.Domain, runs []sallyport.Synchronisation) (at time.Time, o
 	if d.Every <= 0 {
 		return time.Time{}, false
 	}
-	last, there := lastRun(runs)
+	last, there := Last(runs)
 	switch {
 	case !there:
 		return time.Time{}, true
@@ -84,8 +84,8 @@ func Next(d sallyport.Domain, runs []sallyport.Synchronisation) (at time.Time, o
 	return last.Started.Add(d.Every), true
 }
 
-// lastRun returns the newest one that is no preview.
-func lastRun(runs []sallyport.Synchronisation) (sallyport.Synchronisation, bool) {
+// Last returns the newest one that is no preview.
+func Last(runs []sallyport.Synchronisation) (sallyport.Synchronisation, bool) {
 	for _, r := range runs {
 		if r.Kind != sallyport.SynchronisePreview {
 			return r, true

@@ -110,11 +110,11 @@ func (s *Service) ConfirmNow(ctx context.Context, domain sallyport.DomainID, id 
 
 // asked finds the synchronisation that is to be confirmed.
 func (s *Service) asked(ctx context.Context, domain sallyport.DomainID, id string) (sallyport.Synchronisation, error) {
-	runs, err := s.Store.Synchronisations(ctx, domain, lookBack)
+	runs, err := s.Store.Synchronisations(ctx, domain, LookBack)
 	if err != nil {
 		return sallyport.Synchronisation{}, err
 	}
-	last, there := lastRun(runs)
+	last, there := Last(runs)
 	if !there || last.ID != id || last.State != sallyport.SynchronisationAsks {
 		return sallyport.Synchronisation{}, sallyport.Errorf(sallyport.CodeConflict,
 			"This synchronisation does not ask any more: another one came after it. Look at that one.", nil)
@@ -185,7 +185,7 @@ func (s *Service) begin(ctx context.Context, o order) (*job, error) {
 // tellBegin writes that a synchronisation runs, that those which an appliance left running do not, and
 // that the one it confirms has been.
 func (s *Service) tellBegin(ctx context.Context, j *job) error {
-	runs, err := s.Store.Synchronisations(ctx, j.domain.ID, lookBack)
+	runs, err := s.Store.Synchronisations(ctx, j.domain.ID, LookBack)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,6 @@ import (
 	"github.com/sallyport/sallyport"
 	appliance "github.com/sallyport/sallyport/appliance-connector"
 	"github.com/sallyport/sallyport/appliance-connector/claims"
-	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
@@ -87,22 +86,21 @@ func (p *place) with(c *cobra.Command, f func(context.Context, *opened) error) (
 
 func newApplianceRun() *cobra.Command {
 	var (
-		cfg          appliance.Config
-		p            place
-		l            logging
-		passwordFile string
-		proxy        string
-		peers        []string
+		cfg   appliance.Config
+		p     place
+		l     logging
+		proxy string
+		peers []string
 	)
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run the appliance",
 		Long: `Runs the appliance until it is told to stop (SIGTERM, Ctrl-C), then finishes the logins under way.
 It dials out to the cloud and to the token service, and answers the gateway over RADIUS. Every flag can
-be given as a SALLYPORT_* variable or in the file named by --config as well.`,
-		Example: `  sallyport appliance run --ldap-url ldaps://dc1.hospital.example --ldap-bind-dn svc@hospital.example \
-      --ldap-bind-password-file /etc/sallyport/ldap-password`,
-		Args: cobra.NoArgs,
+be given as a SALLYPORT_* variable or in the file named by --config as well. The domains whose users log in
+are kept in the store: 'sallyport domain add'.`,
+		Example: `  sallyport appliance run --config /etc/sallyport/appliance.yaml`,
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log, err := l.logger(c)
 			if err != nil {
@@ -112,9 +110,6 @@ be given as a SALLYPORT_* variable or in the file named by --config as well.`,
 				return err
 			}
 			if cfg.Peers, err = parsePeers(peers); err != nil {
-				return err
-			}
-			if cfg.Directory.BindPassword, err = secretFile(passwordFile); err != nil {
 				return err
 			}
 			cfg.DataDir, cfg.Store, cfg.Version = p.data, p.store, version()
@@ -134,21 +129,8 @@ be given as a SALLYPORT_* variable or in the file named by --config as well.`,
 	f.StringVar(&proxy, "proxy", "", "HTTP CONNECT proxy on the way to the cloud: http://[USER:PASSWORD@]HOST:PORT")
 	f.StringVar(&cfg.PeerListen, "peer-listen", "", "UDP address for the other appliances of the enterprise")
 	f.StringArrayVar(&peers, "peer", nil, "another appliance: APPLIANCE-ID@HOST:PORT; may be given more than once")
-	directoryFlags(c, &cfg.Directory, &passwordFile)
+	f.IntVar(&cfg.Leave, "leave-attempts", 2, "wrong passwords that logins from outside leave to the inside before Active Directory locks an account; -1 for none")
 	return c
-}
-
-func directoryFlags(c *cobra.Command, d *directory.Config, passwordFile *string) {
-	f := c.Flags()
-	f.StringArrayVar(&d.URLs, "ldap-url", nil, "domain controller: ldaps://HOST[:PORT]; several are tried in order")
-	f.StringVar(&d.CAFile, "ldap-ca", "", "PEM file with the authority of the domain controllers' certificates (default: the system's)")
-	f.StringVar(&d.BaseDN, "ldap-base", "", "where users are looked for (default: the whole domain)")
-	f.StringVar(&d.BindDN, "ldap-bind-dn", "", "the service account: a DN or a UPN")
-	f.StringVar(passwordFile, "ldap-bind-password-file", "", "file with the service account's password")
-	f.StringVar(&d.NetBIOSName, "ldap-netbios-name", "", "the domain's NetBIOS name (default: asked of the directory)")
-	f.StringVar(&d.Group, "ldap-group", "", "DN of the group whose members may log in, nested ones included (default: everybody may)")
-	_ = c.MarkFlagFilename("ldap-ca", "pem", "crt", "cer")
-	_ = c.MarkFlagFilename("ldap-bind-password-file")
 }
 
 func proxyURL(s string) (*url.URL, error) {

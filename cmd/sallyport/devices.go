@@ -12,18 +12,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
+	appliance "github.com/sallyport/sallyport/appliance-connector"
 	"github.com/sallyport/sallyport/appliance-connector/devices"
-	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
 func newApplianceEnrol() *cobra.Command {
 	var (
-		p      place
-		o      output
-		dir    directory.Config
-		secret string
-		user   string
+		p    place
+		o    output
+		user string
 	)
 	c := &cobra.Command{
 		Use:   "enrol",
@@ -34,11 +32,7 @@ to nobody else. It can be used once and ends after 30 minutes. The command waits
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return p.with(c, func(ctx context.Context, a *opened) error {
-				var err error
-				if dir.BindPassword, err = secretFile(secret); err != nil {
-					return err
-				}
-				account, err := accountOf(ctx, dir, user)
+				account, err := accountOf(ctx, a, user)
 				if err != nil {
 					return err
 				}
@@ -48,23 +42,20 @@ to nobody else. It can be used once and ends after 30 minutes. The command waits
 	}
 	p.admin(c)
 	o.flag(c)
-	directoryFlags(c, &dir, &secret)
 	c.Flags().StringVar(&user, "user", "", "the user: alice, HOSPITAL\\alice or alice@hospital.example")
 	_ = c.MarkFlagRequired("user")
 	return c
 }
 
 // accountOf finds the account that a name means.
-func accountOf(ctx context.Context, cfg directory.Config, user string) (sallyport.AccountName, error) {
-	if len(cfg.URLs) == 0 {
-		return "", &usageError{errors.New("no directory: give --config with the appliance's file, or --ldap-url and the other --ldap flags")}
-	}
-	d, err := directory.New(cfg, slog.New(slog.DiscardHandler), time.Now)
+func accountOf(ctx context.Context, a *opened, user string) (sallyport.AccountName, error) {
+	d, err := appliance.OpenDirectory(ctx, a.store, -1, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return "", err
 	}
 	defer d.Close()
-	return d.Identify(ctx, user)
+	account, err := d.LookUp(ctx, user)
+	return account.Name, err
 }
 
 func enrol(ctx context.Context, c *cobra.Command, o *output, a *opened, account sallyport.AccountName) (err error) {

@@ -84,7 +84,7 @@ To see all of it on this machine, with nothing to configure:  sallyport demo`,
 	})
 	root.AddCommand(
 		newCloudCommand(), newTokenServiceCommand(), newApplianceCommand(),
-		newEnterpriseCommand(), newIntegrationCommand(), newAuthenticatorCommand(),
+		newEnterpriseCommand(), newDomainCommand(), newIntegrationCommand(), newAuthenticatorCommand(),
 		newDemoCommand(), newConfigCommand(),
 	)
 	return root

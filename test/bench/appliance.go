@@ -14,7 +14,6 @@ import (
 
 	"github.com/sallyport/sallyport"
 	appliance "github.com/sallyport/sallyport/appliance-connector"
-	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/internal/gatewaytoken"
@@ -55,11 +54,14 @@ func (w *world) found(ctx context.Context, cloudURL, origin string) (*founded, e
 	if err != nil {
 		return nil, err
 	}
+	// Its controllers cannot be reached, and are not asked: gateway tokens are checked without them.
+	_, failed := store.PutDomain(ctx, sallyport.Domain{Name: "hospital.test", NetBIOS: netbios, Servers: []string{"ldaps://127.0.0.1:1"},
+		BindName: "nobody@hospital.test", BindPassword: "never sent"})
 	_, err = store.PutIntegration(ctx, sallyport.Integration{
 		ID: f.integration, Kind: "f5-big-ip", Nickname: "Hospital VPN", Secret: radiusSecret, MessageAuthenticator: sallyport.MessageAuthenticatorAlways,
 		Clients: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Origins: []string{origin},
 	})
-	return f, errors.Join(err, store.Close())
+	return f, errors.Join(failed, err, store.Close())
 }
 
 // wholeAppliance is an appliance under RADIUS load.
@@ -102,8 +104,8 @@ func (a *wholeAppliance) load(ctx context.Context, n int, rate float64) (radiusl
 	return r, err
 }
 
-// runAppliance is an appliance as 'sallyport appliance run' runs it. Its directory cannot be reached,
-// and is not asked: gateway tokens are checked without it.
+// runAppliance is an appliance as 'sallyport appliance run' runs it. Its domain's controllers
+// cannot be reached, and are not asked.
 func runAppliance(ctx context.Context, settings []byte, log *slog.Logger, say func(ready) error) error {
 	var dir string
 	if err := json.Unmarshal(settings, &dir); err != nil {
@@ -111,10 +113,6 @@ func runAppliance(ctx context.Context, settings []byte, log *slog.Logger, say fu
 	}
 	s, err := appliance.New(ctx, appliance.Config{
 		DataDir: dir, RADIUSListen: "127.0.0.1:0", Version: "bench",
-		Directory: directory.Config{
-			URLs: []string{"ldaps://127.0.0.1:1"}, BaseDN: "DC=hospital,DC=test", BindDN: "CN=nobody,DC=hospital,DC=test",
-			BindPassword: "never sent", NetBIOSName: netbios,
-		},
 	}, log)
 	if err != nil {
 		return err

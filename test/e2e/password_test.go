@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -55,7 +56,7 @@ func TestThreeWrongPasswordsCountThree(t *testing.T) {
 	s := shared.Get(t)
 	u := s.NewUser(t)
 	for n := 1; n <= 3; n++ {
-		l, err := s.Page().LogIn(within(t, patience), u.Name, "wrong")
+		l, err := s.Page().LogIn(within(t, patience), u.Name, sallyport.Secret(fmt.Sprint("wrong ", n)))
 		if err != nil || l.Prompt.Reason != sallyport.ReasonCredentials {
 			t.Fatalf("%v, %+v", err, l)
 		}

@@ -52,6 +52,9 @@ func (s *Stack) newBranch(tb testing.TB, cloud string, tunnels ...string) *Branc
 	}
 	b.Appliance, b.fingerprint = applianceIn(r), after(r.Stdout, "Root key fingerprint: ")
 	b.Tunnels(tb, tunnels...)
+	if err := s.addDomain(b.config); err != nil {
+		tb.Fatal(err)
+	}
 	if b.Integration, b.RADIUSSecret, err = s.addIntegration(b.config, Nickname, "127.0.0.1", s.Origin()); err != nil {
 		tb.Fatal(err)
 	}

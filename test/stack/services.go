@@ -166,26 +166,32 @@ type settings struct {
 
 // describe writes the file of an appliance, as an administrator does once.
 func (s *Stack) describe(file string, c settings) error {
-	password, err := s.write("ldap-password", harness.ServicePass+"\n")
-	if err != nil {
-		return err
-	}
 	text := fmt.Sprintf(`data: %s
 store: %q
 radius-listen: %s
 admin-listen: %s
 peer-listen: %q
 tunnel-address: [%s]
-ldap-url: ["ldaps://localhost:%d"]
-ldap-ca: %s
-ldap-base: %q
-ldap-bind-dn: %q
-ldap-bind-password-file: %s
-ldap-netbios-name: %s
-`, c.data, c.store, c.radius, c.admin, c.peer, strings.Join(c.tunnels, ", "),
-		s.LDAP.Port(), s.Samba.CAFile(), harness.SambaBaseDN, harness.ServiceDN, password, harness.SambaDomain)
-	_, err = s.write(filepath.Base(file), text)
+`, c.data, c.store, c.radius, c.admin, c.peer, strings.Join(c.tunnels, ", "))
+	_, err := s.write(filepath.Base(file), text)
 	return err
+}
+
+// addDomain adds the directory's domain to the store of an appliance, as an administrator does once.
+func (s *Stack) addDomain(config string) error {
+	password, err := s.write("ldap-password", harness.ServicePass+"\n")
+	if err != nil {
+		return err
+	}
+	var added struct{ Name string }
+	if err := s.ask(&added, "domain", "add", "--config", config, "--server", fmt.Sprintf("ldaps://localhost:%d", s.LDAP.Port()),
+		"--ca", s.Samba.CAFile(), "--base", harness.SambaBaseDN, "--bind-name", harness.ServiceDN, "--bind-password-file", password, "--every", "0"); err != nil {
+		return err
+	}
+	if added.Name != harness.UPNSuffix {
+		return fmt.Errorf("the domain is called %q", added.Name)
+	}
+	return nil
 }
 
 // describeAppliances describes the two appliances, which share a database.

@@ -99,6 +99,7 @@ func Start(tb testing.TB, opts Options) *Stack {
 		{"prepare keys", s.prepareKeys},
 		{"start cloud and token service", s.startServices},
 		{"establish trust", s.establishTrust},
+		{"add the domain", func() error { return s.addDomain(s.ApplianceConfig(0)) }},
 		{"start the first appliance", func() error { s.Appliances[0].Start(); return nil }},
 		{"join the second appliance", s.joinSecond},
 		{"add the gateway", s.addGateway},

@@ -87,7 +87,7 @@ type demo struct {
 	ready Ready
 
 	redis  *miniredis.Miniredis
-	roots  rootFiles
+	roots  roots
 	push   *pushsim.Sim
 	cloud  *cloud.Service
 	tokens *tokensvc.Service
@@ -177,7 +177,7 @@ func (d *demo) startRedis(ctx context.Context) error {
 func (d *demo) redisURL() string { return "redis://" + d.redis.Addr() }
 
 func (d *demo) startDirectory(ctx context.Context) error {
-	if err := d.roots.make(d.dir); err != nil {
+	if err := d.roots.make(); err != nil {
 		return err
 	}
 	s, err := ldapsim.New(ldapsim.Config{NetBIOS: netbios, DNSName: domain, Users: accounts, LockoutThreshold: 10, Now: time.Now})

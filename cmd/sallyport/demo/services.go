@@ -7,13 +7,11 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/sallyport/sallyport"
 	appliance "github.com/sallyport/sallyport/appliance-connector"
-	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/cloud"
@@ -31,14 +29,14 @@ import (
 	"github.com/sallyport/sallyport/web/authenticator"
 )
 
-// rootFiles is the authority of the demo's directory.
-type rootFiles struct {
-	file   string
+// roots is the authority of the demo's directory.
+type roots struct {
+	pem    []byte
 	pool   *x509.CertPool
 	server tls.Certificate
 }
 
-func (r *rootFiles) make(dir string) error {
+func (r *roots) make() error {
 	ca, err := pki.NewCA(time.Now())
 	if err != nil {
 		return err
@@ -46,8 +44,8 @@ func (r *rootFiles) make(dir string) error {
 	if r.server, err = ca.ServerCertificate(time.Now(), 24*time.Hour, "localhost", "127.0.0.1"); err != nil {
 		return err
 	}
-	r.file, r.pool = filepath.Join(dir, "directory-ca.pem"), ca.Pool()
-	return os.WriteFile(r.file, ca.CertPEM(), 0o600)
+	r.pem, r.pool = ca.CertPEM(), ca.Pool()
+	return nil
 }
 
 func (d *demo) keyDir() string { return filepath.Join(d.dir, "cloud-keys") }
@@ -121,12 +119,11 @@ func (d *demo) startAppliance(ctx context.Context) error {
 		return err
 	}
 	d.ready.EnterpriseID = string(ring.Tenant)
+	if err := d.addDomain(ctx, ring); err != nil {
+		return err
+	}
 	d.app, err = appliance.New(ctx, appliance.Config{
 		DataDir: d.applianceDir(), RADIUSListen: d.addr(portRADIUS), AdminListen: d.addr(portApplianceAdmin), Version: d.Version,
-		Directory: directory.Config{
-			URLs: []string{d.ready.LDAPURL}, CAFile: d.roots.file, BaseDN: baseDN,
-			BindDN: "svc@" + domain, BindPassword: servicePass, NetBIOSName: netbios,
-		},
 	}, d.log)
 	if err != nil {
 		return err
@@ -134,6 +131,33 @@ func (d *demo) startAppliance(ctx context.Context) error {
 	d.group.Go(func() error { return d.app.Run(ctx) })
 	d.ready.RADIUSAddr = d.app.RADIUSAddr()
 	return d.untilConnected(ctx)
+}
+
+// addDomain adds the directory's domain, and reads its users.
+func (d *demo) addDomain(ctx context.Context, ring *keyring.Ring) (err error) {
+	s, err := appliance.OpenStore(ctx, d.applianceDir(), "", ring, d.log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	added, err := s.PutDomain(ctx, sallyport.Domain{
+		Name: domain, NetBIOS: netbios, Servers: []string{d.ready.LDAPURL}, Authority: string(d.roots.pem), Base: baseDN,
+		BindName: "svc@" + domain, BindPassword: servicePass, Every: time.Hour,
+	})
+	if err != nil {
+		return err
+	}
+	dir, err := appliance.OpenDirectory(ctx, s, 0, d.log)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	demo := sallyport.Actor{Kind: sallyport.ActorSystem, Name: "demo"}
+	y, err := appliance.NewSynchroniser(s, dir, "demo", d.log).Synchronise(ctx, added.ID, sallyport.SynchroniseFull, demo)
+	if err == nil && y.State != sallyport.SynchronisationDone {
+		err = errors.New(y.Message)
+	}
+	return err
 }
 
 func (d *demo) establishTrust(ctx context.Context) (_ *keyring.Ring, err error) {
