@@ -185,6 +185,7 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	}
 	s.radius, err = radius.Listen(radius.Options{
 		Address: s.cfg.RADIUSListen, Integrations: integrations, Log: s.log, Recorder: s.store, Appliance: s.trust.Appliance,
+		Groups: AccountGroups{s.store, s.dir},
 		Verifier: tokencheck.New(tokencheck.Options{
 			Keys: func() gatewaytoken.Ring { return tokens }, Claimer: s.claims, Directory: s.dir, Codes: codes,
 		}),

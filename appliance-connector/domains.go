@@ -49,3 +49,23 @@ type synchronised struct{ *directory.Directory }
 func (s synchronised) Read(ctx context.Context, domain sallyport.DomainID, f func(usersync.Source) error) error {
 	return s.Directory.Read(ctx, domain, func(r *directory.Reader) error { return f(r) })
 }
+
+// AccountGroups tells whose member an account is: by whatever way of those in the list of users, directly
+// of others.
+type AccountGroups struct {
+	Store     *store.Store
+	Directory *directory.Directory
+}
+
+// Groups returns the DNs of an account's groups.
+func (g AccountGroups) Groups(ctx context.Context, account sallyport.AccountName) ([]string, error) {
+	a, err := g.Directory.LookUp(ctx, string(account))
+	if err != nil {
+		return nil, err
+	}
+	u, err := g.Store.UserByGUID(ctx, a.Domain, a.GUID)
+	if err != nil && sallyport.ErrorCode(err) != sallyport.CodeNotFound {
+		return nil, err
+	}
+	return g.Directory.Groups(ctx, a.Domain, a.DN, err == nil && u.State != sallyport.UserRemoved)
+}

@@ -22,34 +22,47 @@ const (
 )
 
 // guard decides whether an attempt from outside is refused without asking the directory, and as what;
-// "" is no. The caller has the account's turn.
+// "" is no. left is how many wrong passwords are left to the outside then.
 //
 // Every controller counts for itself, and tells the PDC emulator; the largest count of those that are
-// configured and answer is taken. Attempts under way at another appliance are not seen: that is what
-// some attempts are left for.
-func (d *Directory) guard(ctx context.Context, h *hit, account sallyport.Account, a attempt) (sallyport.AccountState, error) {
+// configured and answer is taken.
+func (d *Directory) guard(ctx context.Context, h *hit, account sallyport.Account, a attempt) (left int, refused sallyport.AccountState, err error) {
 	if d.refusals.known(account, h.entry.GetAttributeValue("pwdLastSet"), a.password) {
-		return sallyport.AccountWrongPassword, nil
+		return 0, sallyport.AccountWrongPassword, nil
 	}
 	counts, err := h.realm.counts(ctx, h.entry.DN)
 	if err != nil {
-		return "", err
+		return 0, "", err
 	}
 	if len(counts) == 0 {
-		return "", nil // moved or deleted since it was found: the bind will tell
+		return maxCounted, "", nil // moved or deleted since it was found: the bind will tell
 	}
 	policy, err := h.realm.policyOf(ctx, counts[0].GetAttributeValue("msDS-ResultantPSO"))
 	if err != nil {
-		return "", err
+		return 0, "", err
 	}
-	if policy.Threshold == 0 {
-		return "", nil
+	wrong, locked := d.wrong(h.realm, account, policy, counts)
+	if policy.Threshold == 0 || locked {
+		return maxCounted, "", nil // of one that is locked none counts, and the directory says that it is
 	}
-	now := h.realm.now()
-	wrong, readable := 0, false
+	if left = max(policy.Threshold-a.leave, 1) - wrong; left > 0 {
+		return left, "", nil
+	}
+	h.realm.log.WarnContext(ctx, "attempt from outside refused before it could lock the account", "account", account.Name,
+		"wrong_passwords", wrong, "threshold", policy.Threshold, "left_to_the_inside", a.leave)
+	return 0, sallyport.AccountGuarded, nil
+}
+
+// maxCounted is more wrong passwords than any policy counts.
+const maxCounted = 1 << 20
+
+// wrong returns how many wrong passwords of an account count now, and whether it is locked.
+func (d *Directory) wrong(r *realm, account sallyport.Account, policy Lockout, counts []*ldap.Entry) (wrong int, isLocked bool) {
+	now := r.now()
+	readable := false
 	for _, e := range counts {
 		if locked(e, policy, now) {
-			return "", nil // no attempt counts any more, and the directory says that it is locked
+			return 0, true
 		}
 		n, counted := effective(e, policy, now)
 		wrong, readable = max(wrong, n), readable || counted
@@ -57,12 +70,15 @@ func (d *Directory) guard(ctx context.Context, h *hit, account sallyport.Account
 	if !readable { // never a wrong password, or the service account may not read the count
 		wrong = d.refusals.tried(account, now.Add(-policy.window()))
 	}
-	if wrong < max(policy.Threshold-a.leave, 1) {
-		return "", nil
+	return wrong, false
+}
+
+// atOnce is how many attempts may be under way at one appliance on an account without wrong passwords.
+func (l Lockout) atOnce(leave int) int {
+	if l.Threshold == 0 {
+		return maxAtOnce
 	}
-	h.realm.log.WarnContext(ctx, "attempt from outside refused before it could lock the account", "account", account.Name,
-		"wrong_passwords", wrong, "threshold", policy.Threshold, "left_to_the_inside", a.leave)
-	return sallyport.AccountGuarded, nil
+	return atOnce(l.Threshold - leave)
 }
 
 // window is how long a wrong password counts, with something for the clocks.

@@ -56,7 +56,7 @@ func TestAttemptsFromOutsideStopBeforeTheyLockAnAccount(t *testing.T) {
 func TestAttemptsAtTheSameTimeDoNotLockAnAccount(t *testing.T) {
 	t.Parallel()
 	_, f := samba(t, harness.LockoutThreshold(5))
-	here, there := f.open(t, nil), f.open(t, nil) // two appliances
+	here, there := f.open(t, nil), f.open(t, nil) // two appliances, of which neither knows of the other's
 	var g sync.WaitGroup
 	for i := range 6 {
 		for _, d := range []*directory.Directory{here, there} {
@@ -189,7 +189,7 @@ func TestTheWindowEndsTheGuard(t *testing.T) {
 
 func TestACallerWhoWaitsForATurnMayGoAway(t *testing.T) {
 	t.Parallel()
-	_, f := samba(t, harness.LockoutThreshold(0))
+	_, f := samba(t, harness.LockoutThreshold(5)) // 3 for the outside: one at a time
 	d := f.open(t, nil)
 	begun, end := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup

@@ -3,6 +3,7 @@ package directory
 import (
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -164,4 +165,27 @@ func TestNameCacheForgetsInTimeAndStaysSmall(t *testing.T) {
 	if len(c.m) > cacheSize {
 		t.Errorf("%d names kept", len(c.m))
 	}
+}
+
+func FuzzDirectoryValues(f *testing.F) {
+	f.Add("member;range=0-1499", "-18000000000", "133500000000000000", "513", []byte("\x01\x05\x00\x00\x00\x00\x00\x05\x15\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00"))
+	f.Add("member;range=1500-*", "-9223372036854775808", "0", "", []byte("\x01\xff"))
+	f.Add("member", "x", "9223372036854775807", "4294967296", []byte{})
+	f.Fuzz(func(t *testing.T, attribute, length, when, rid string, sid []byte) {
+		e := ldap.NewEntry("CN=x", map[string][]string{attribute: {"a"}})
+		if _, next, err := ranged(e, "member"); err == nil && next == 0 {
+			t.Errorf("%q begins again", attribute)
+		}
+		if interval(length) < 0 {
+			t.Errorf("%q is negative", length)
+		}
+		if at := fileTime(when); !at.IsZero() && at.Year() < 1601 {
+			t.Errorf("%q is %v", when, at)
+		}
+		if other := withRID(sid, rid); other != nil {
+			if n, ok := ridOf(other); !ok || strconv.FormatUint(uint64(n), 10) != strings.TrimLeft(rid, "+0") && n != 0 {
+				t.Errorf("rid %q of %x is %d", rid, sid, n)
+			}
+		}
+	})
 }

@@ -100,8 +100,7 @@ func (d *Directory) findEvenly(ctx context.Context, now *domains, n name) (*hit,
 	return h, err
 }
 
-// check decides about the password of somebody who exists. Attempts on one account wait for each
-// other, so that each knows what the one before did to its count.
+// check decides about the password of somebody who exists.
 func (d *Directory) check(ctx context.Context, h *hit, account sallyport.Account, a attempt) (sallyport.AccountState, error) {
 	r := h.realm
 	if a.leave < 0 {
@@ -112,16 +111,11 @@ func (d *Directory) check(ctx context.Context, h *hit, account sallyport.Account
 		}
 		return state, err
 	}
-	done, err := d.turns.take(ctx, string(account.Domain)+"/"+account.GUID)
+	start, refused, done, err := d.admit(ctx, h, account, a)
 	if err != nil {
 		return "", unavailable(err)
 	}
 	defer done()
-	start := time.Now()
-	refused, err := d.guard(ctx, h, account, a)
-	if err != nil {
-		return "", unavailable(err)
-	}
 	if refused != "" {
 		return refused, r.refuse(ctx, start, a.onBind)
 	}
@@ -132,6 +126,32 @@ func (d *Directory) check(ctx context.Context, h *hit, account sallyport.Account
 	d.refusals.note(account, h.entry.GetAttributeValue("pwdLastSet"), a.password, state)
 	r.pace.took(time.Since(start), state)
 	return state, nil
+}
+
+// admit waits until an attempt may be made, because those under way could not lock the account together,
+// and says as what it is refused without being made; "": it is not. It was begun at start, and done ends it.
+func (d *Directory) admit(ctx context.Context, h *hit, account sallyport.Account, a attempt) (start time.Time, refused sallyport.AccountState, done func(), err error) {
+	policies, err := h.realm.policies(ctx)
+	if err != nil {
+		return start, "", nil, err
+	}
+	most := policies.own.atOnce(a.leave)
+	for {
+		in, done, err := d.turns.take(ctx, string(account.Domain)+"/"+account.GUID, most)
+		if err != nil {
+			return start, "", nil, err
+		}
+		start = time.Now()
+		left, refused, err := d.guard(ctx, h, account, a)
+		if err != nil {
+			done()
+			return start, "", nil, err
+		}
+		if most = atOnce(left); refused != "" || in <= most {
+			return start, refused, done, nil
+		}
+		done() // fewer are left than was thought: wait, and look again
+	}
 }
 
 // check binds once and reads the answer.
@@ -151,7 +171,11 @@ func (r *realm) check(ctx context.Context, dn string, password sallyport.Secret,
 // refuseUnknown refuses a name that nobody has as if somebody had it.
 func (d *Directory) refuseUnknown(ctx context.Context, r *realm, n name, a attempt) (sallyport.AccountState, error) {
 	if a.leave >= 0 {
-		done, err := d.turns.take(ctx, "?"+strings.ToLower(n.user))
+		policies, err := r.policies(ctx)
+		if err != nil {
+			return "", unavailable(err)
+		}
+		_, done, err := d.turns.take(ctx, "?"+strings.ToLower(n.user), policies.own.atOnce(a.leave))
 		if err != nil {
 			return "", unavailable(err)
 		}

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"os/user"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +16,6 @@ import (
 	"github.com/sallyport/sallyport"
 	appliance "github.com/sallyport/sallyport/appliance-connector"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
-	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/usersync"
 )
 
@@ -52,18 +49,8 @@ func (p *place) withDomains(c *cobra.Command, f func(context.Context, *domainDes
 		if err != nil {
 			return err
 		}
-		return f(ctx, &domainDesk{s, onHost()})
+		return f(ctx, &domainDesk{s, atTerminal()})
 	})
-}
-
-// onHost is who runs this command: whoever can read the appliance's keys may do everything.
-func onHost() sallyport.Actor {
-	name := "somebody"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	host, _ := os.Hostname() // without one the name alone has to do
-	return sallyport.Actor{Kind: sallyport.ActorLocal, Name: name + "@" + cmp.Or(host, "this host"), Role: sallyport.RoleSuper}
 }
 
 // atOnce synchronises while the command runs, since nothing of it is left afterwards.
@@ -239,7 +226,7 @@ func (v *described) save(ctx context.Context, c *cobra.Command, o *output, d *do
 	if err != nil {
 		return fieldWords(err)
 	}
-	warnFound(c, saved.Found)
+	warn(c, saved.Found.Warnings)
 	return o.print(c.OutOrStdout(), domainLine(saved.Domain), func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "Saved %s (%s), id %s.\n", saved.Domain.Name, saved.Domain.NetBIOS, saved.Domain.ID)
 	})
@@ -252,10 +239,4 @@ func fieldWords(err error) error {
 		return sallyport.Errorf(sallyport.CodeInvalid, f.Error(), nil)
 	}
 	return err
-}
-
-func warnFound(c *cobra.Command, f directory.Found) {
-	for _, w := range f.Warnings {
-		_, _ = fmt.Fprintln(c.ErrOrStderr(), "Warning: "+w)
-	}
 }

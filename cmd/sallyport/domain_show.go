@@ -208,7 +208,7 @@ func newDomainTry() *cobra.Command {
 				if err != nil {
 					return fieldWords(err)
 				}
-				warnFound(c, found)
+				warn(c, found.Warnings)
 				return o.print(c.OutOrStdout(), shownFound(found), func(w io.Writer) { writeFound(w, found) })
 			})
 		},

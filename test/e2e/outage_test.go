@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -273,7 +274,7 @@ func (o *outage) send(t *testing.T, moment string) (l *browserclient.Login, sent
 	p := o.people[moment]
 	password := p.Password
 	if wrongAt(moment) {
-		password = "wrong"
+		password = sallyport.Secret(rand.Text()) // another one each time: the same one again would not be counted
 	}
 	ctx := within(t, patience)
 	l, err := o.s.Page().Begin(ctx)
