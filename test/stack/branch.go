@@ -52,9 +52,7 @@ func (s *Stack) newBranch(tb testing.TB, cloud string, tunnels ...string) *Branc
 	}
 	b.Appliance, b.fingerprint = applianceIn(r), after(r.Stdout, "Root key fingerprint: ")
 	b.Tunnels(tb, tunnels...)
-	if err := s.addDomain(b.config); err != nil {
-		tb.Fatal(err)
-	}
+	b.AddDomain(tb)
 	if b.Integration, b.RADIUSSecret, err = s.addIntegration(b.config, Nickname, "127.0.0.1", s.Origin()); err != nil {
 		tb.Fatal(err)
 	}
@@ -63,6 +61,14 @@ func (s *Stack) newBranch(tb testing.TB, cloud string, tunnels ...string) *Branc
 	}
 	b.Program = s.appliance(tb, name, b.config, b.admin)
 	return b
+}
+
+// AddDomain adds the directory's domain to the branch.
+func (b *Branch) AddDomain(tb testing.TB) {
+	tb.Helper()
+	if err := b.s.addDomain(b.config); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // Tunnels has the appliance dial the cloud at other addresses from its next start on.
