@@ -18,6 +18,41 @@ type Device struct {
 	Enrolled   time.Time
 }
 
+// AuthenticatorKind is a kind of second factor that users enrol by themselves.
+type AuthenticatorKind string
+
+const (
+	AuthenticatorApp     AuthenticatorKind = "app"
+	AuthenticatorPhone   AuthenticatorKind = "phone" // a phone number
+	AuthenticatorPasskey AuthenticatorKind = "passkey"
+)
+
+// Authenticators is which second factors an account has.
+type Authenticators struct {
+	Apps     int // devices with the app
+	Phones   int // phone numbers
+	Passkeys int
+	OTP      bool // an OTP token is assigned
+	External bool // the external token server knows the user
+	// TemporaryCodes are those that were issued and not forgotten; whether one is good depends on the time.
+	TemporaryCodes []TemporaryCode
+	// Last is how the account logged in last; empty: not known.
+	Last Method
+}
+
+// Enrolled reports whether the account's owner has enrolled something.
+func (a Authenticators) Enrolled() bool { return a.Apps > 0 || a.Phones > 0 || a.Passkeys > 0 }
+
+// TemporaryCode returns the temporary code that is good at the time now, if there is one.
+func (a Authenticators) TemporaryCode(now time.Time) (TemporaryCode, bool) {
+	for _, c := range a.TemporaryCodes {
+		if c.Good(now) {
+			return c, true
+		}
+	}
+	return TemporaryCode{}, false
+}
+
 // Decision is what the user told the device.
 type Decision string
 

@@ -90,3 +90,12 @@ const (
 	// UnenrolledOther: by an OTP token or a temporary code, else not at all ("a different login method").
 	UnenrolledOther UnenrolledAccess = "other_method"
 )
+
+// Licences is how many users have a user policy that consumes a licence, and how many may.
+type Licences struct {
+	Used  int
+	Total int // 0: not limited
+}
+
+// Exceeded reports whether more users have a licensed policy than there are licences.
+func (l Licences) Exceeded() bool { return l.Total > 0 && l.Used > l.Total }

@@ -17,7 +17,8 @@ type Reason string
 
 const (
 	ReasonCredentials  Reason = "credentials"    // name or password not right, or the account may not log in
-	ReasonNotEnrolled  Reason = "not_enrolled"   // password right, no second factor
+	ReasonNotEnrolled  Reason = "not_enrolled"   // password right, no second factor that may be used
+	ReasonNotAllowed   Reason = "not_allowed"    // password right, remote access is not for this user
 	ReasonWrongNumber  Reason = "wrong_number"   // approved with another number
 	ReasonRejected     Reason = "rejected"       // the user said no
 	ReasonNotMe        Reason = "not_me"         // the user said "this was not me"
@@ -36,8 +37,13 @@ const (
 type Method string
 
 const (
-	MethodPush Method = "push"
-	MethodCode Method = "code"
+	MethodPush      Method = "push"      // approve in the app
+	MethodCode      Method = "code"      // the app's token code
+	MethodSMS       Method = "sms"       // a code sent to an enrolled phone number
+	MethodOTP       Method = "otp"       // an OTP token
+	MethodExternal  Method = "external"  // the external token server
+	MethodPasskey   Method = "passkey"   // a passkey, in the overlay only
+	MethodTemporary Method = "temporary" // a temporary code of the help desk
 )
 
 // Prompt is what the login engine asks of the user, the same for every front door.

@@ -15,6 +15,9 @@ type TemporaryCode struct {
 	EndedBy TemporaryCodeEnd
 }
 
+// Good reports whether the code can be used at the time now.
+func (c TemporaryCode) Good(now time.Time) bool { return c.Ended.IsZero() && now.Before(c.Expires) }
+
 // TemporaryCodeEnd says why a temporary code ended before its time.
 type TemporaryCodeEnd string
 
