@@ -76,7 +76,8 @@ func (s *Store) Device(ctx context.Context, id sallyport.DeviceID) (sallyport.De
 }
 
 // PutDevice adds or replaces a device. A device that is enrolled for another account is a conflict.
-// Replacing one keeps the token code steps that were used.
+// Replacing one keeps the token code steps that were used. A new one ends the account's temporary codes:
+// there is a usual factor now.
 func (s *Store) PutDevice(ctx context.Context, d sallyport.Device) error {
 	if err := checkDevice(d); err != nil {
 		return err
@@ -106,6 +107,9 @@ func (s *Store) PutDevice(ctx context.Context, d sallyport.Device) error {
 			return err
 		}
 		if len(before) == 0 {
+			if _, err := s.endCodes(ctx, tx, `account = $1`, string(d.Account), sallyport.EndedByEnrolment, d.Enrolled); err != nil {
+				return err
+			}
 			return tx.record("device.enrol", string(d.Account), string(d.ID), nil, d)
 		}
 		return tx.record("device.change", string(d.Account), string(d.ID), before[0], d)

@@ -1,0 +1,159 @@
+package standing_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/standing"
+)
+
+// source is a store whose reads are counted.
+type source struct {
+	mu       sync.Mutex
+	revision int64
+	policy   sallyport.UserPolicy
+	user     *sallyport.User
+	devices  []sallyport.Device
+	down     error
+	accounts int
+	policies int
+}
+
+func (s *source) AccountStanding(context.Context, sallyport.AccountName) (sallyport.Standing, int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accounts++
+	return sallyport.Standing{User: s.user, Devices: s.devices, Has: sallyport.Authenticators{Apps: len(s.devices)}}, s.revision, s.down
+}
+
+func (s *source) LoginPolicies(context.Context) (sallyport.LoginPolicies, int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.policies++
+	return sallyport.LoginPolicies{
+		User:     map[sallyport.UserPolicyID]sallyport.UserPolicy{s.policy.ID: s.policy},
+		Rules:    map[sallyport.EnrolRuleID]sallyport.EnrolRule{"r1": {ID: "r1"}},
+		Workflow: sallyport.LoginWorkflow{NumberMatching: true}, Licences: sallyport.Licences{Total: 7},
+	}, s.revision, s.down
+}
+
+type world struct {
+	t *testing.T
+	*source
+	now    time.Time
+	reader *standing.Reader
+}
+
+const alice = sallyport.AccountName(`hospital\alice`)
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, now: time.Date(2026, 3, 1, 7, 0, 0, 0, time.UTC), source: &source{
+		revision: 1, policy: sallyport.UserPolicy{ID: "p1", Name: "Nurses", EnrolRule: "r1"},
+		user: &sallyport.User{Account: alice, Policy: "p1"}, devices: []sallyport.Device{{ID: "d1"}},
+	}}
+	w.reader = standing.New(w.source, func() time.Time { return w.now }, slog.New(slog.DiscardHandler))
+	return w
+}
+
+func (w *world) read(a sallyport.AccountName) sallyport.Standing {
+	w.t.Helper()
+	s, err := w.reader.Standing(w.t.Context(), a)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+func unavailable() error {
+	return sallyport.Errorf(sallyport.CodeUnavailable, "away", errors.New("connection refused"))
+}
+
+func TestAStandingIsJoinedOfAccountAndPolicies(t *testing.T) {
+	w := newWorld(t)
+	s := w.read(alice)
+	if s.Policy.Name != "Nurses" || s.Rule == nil || s.Rule.ID != "r1" || !s.Workflow.NumberMatching || s.Licences.Total != 7 || s.Has.Apps != 1 || s.Stale {
+		t.Errorf("got %+v", s)
+	}
+	w.user = nil
+	if s := w.read(alice); s.User != nil || s.Policy.ID != "" || s.Rule != nil {
+		t.Errorf("of nobody: %+v", s)
+	}
+	w.user = &sallyport.User{Policy: "gone"}
+	if s := w.read(alice); s.Policy.Licensed || s.Policy.ID != "" {
+		t.Errorf("of a policy that is not there: %+v", s)
+	}
+}
+
+func TestALoginCostsOneReadAsLongAsNothingChanges(t *testing.T) {
+	w := newWorld(t)
+	for i := range 10 {
+		w.read(sallyport.AccountName(fmt.Sprintf(`hospital\user%d`, i)))
+	}
+	if w.accounts != 10 || w.policies != 1 {
+		t.Errorf("%d reads of accounts, %d of policies", w.accounts, w.policies)
+	}
+	w.revision, w.policy.Licensed = 2, true
+	if s := w.read(alice); !s.Policy.Licensed || w.policies != 2 {
+		t.Errorf("a change is not seen by the very next login: %+v, %d reads", s.Policy, w.policies)
+	}
+	w.revision, w.policy.Licensed = 1, false // a standby that was behind has taken over
+	if s := w.read(alice); s.Policy.Licensed {
+		t.Error("a database that went back is not followed")
+	}
+}
+
+func TestManyLoginsAtOnceReadThePoliciesOnce(t *testing.T) {
+	w := newWorld(t)
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if _, err := w.reader.Standing(t.Context(), alice); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if w.policies != 1 {
+		t.Errorf("%d reads of policies", w.policies)
+	}
+}
+
+func TestLoginsGoOnForAWhileWithoutTheDatabase(t *testing.T) {
+	w := newWorld(t)
+	w.read(alice)
+	w.down = unavailable()
+	w.now = w.now.Add(standing.KeptFor - time.Second)
+	s := w.read(alice)
+	if !s.Stale || s.Policy.Name != "Nurses" {
+		t.Errorf("got %+v", s)
+	}
+	if d, err := w.reader.Devices(t.Context(), alice); err != nil || len(d) != 1 {
+		t.Errorf("devices: %v, %v", d, err)
+	}
+	if _, err := w.reader.Standing(t.Context(), `hospital\bob`); sallyport.ErrorCode(err) != sallyport.CodeUnavailable {
+		t.Errorf("of whom nothing was read: %v", err)
+	}
+	w.now = w.now.Add(time.Second)
+	if _, err := w.reader.Standing(t.Context(), alice); sallyport.ErrorCode(err) != sallyport.CodeUnavailable {
+		t.Errorf("kept too long: %v", err)
+	}
+	w.down = nil
+	if s := w.read(alice); s.Stale {
+		t.Error("the database is back, and what it says is called stale")
+	}
+}
+
+func TestOnlyASilentDatabaseIsStoodInFor(t *testing.T) {
+	w := newWorld(t)
+	w.read(alice)
+	w.down = sallyport.Errorf(sallyport.CodeInternal, "broken", errors.New("row does not open"))
+	if _, err := w.reader.Standing(t.Context(), alice); sallyport.ErrorCode(err) != sallyport.CodeInternal {
+		t.Errorf("an error that is no outage is hidden: %v", err)
+	}
+}
