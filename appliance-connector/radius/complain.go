@@ -48,7 +48,8 @@ func malformed(err error) complaint {
 // dropLog writes the lines for packets that anybody could have sent, or forged. So that a flood fills
 // no disk, each cause has a line now and then for each source, and says how many it stands for.
 type dropLog struct {
-	log *slog.Logger
+	log      *slog.Logger
+	observer Observer // or nil
 
 	mu      sync.Mutex
 	quiet   map[dropKey]*quiet
@@ -72,8 +73,8 @@ const (
 	dropRate    = 10               // lines a second, likewise
 )
 
-func newDropLog(log *slog.Logger) *dropLog {
-	return &dropLog{log: log, quiet: make(map[dropKey]*quiet), overall: rate.NewLimiter(dropRate, dropBurst)}
+func newDropLog(log *slog.Logger, o Observer) *dropLog {
+	return &dropLog{log: log, observer: o, quiet: make(map[dropKey]*quiet), overall: rate.NewLimiter(dropRate, dropBurst)}
 }
 
 func groupsFailed(err error) complaint {
@@ -93,6 +94,7 @@ func (d *dropLog) write(c complaint, c2 *client, source netip.AddrPort, now time
 		args = append(args, "suppressed", suppressed)
 	}
 	d.log.Warn("RADIUS request dropped", append(args, more...)...)
+	d.observe(c, c2, source, now, suppressed)
 }
 
 // allow says whether a line may be written, and how many were left out since the last one.

@@ -191,6 +191,7 @@ func (w *worker) finish(x *inquiry, r *request, v Verdict, attributes []byte) []
 		w.refused(x.q, v)
 		answer = x.keys.answer(w.out[:0], r, radius.CodeAccessReject, cmp.Or(v.Message, rejected), nil)
 	}
+	w.observe(x.q, v, x.now)
 	if answer == nil {
 		x.at.drop()
 		return nil

@@ -51,6 +51,13 @@ type InstantVerifier interface {
 	VerifyNow(q *Query) (Verdict, bool)
 }
 
+// Observer is told what became of every request but repetitions and health checks. It is called by those
+// who answer, and must not wait for anything. tell makes the whole story; it costs more than to know that
+// there is one. Of packets that are dropped it is told as often as the log has a line.
+type Observer interface {
+	RADIUS(at time.Time, tell func() sallyport.RADIUSActivity)
+}
+
 // Query is an Access-Request with PAP.
 type Query struct {
 	Integration *sallyport.Integration // not to be changed
@@ -75,7 +82,8 @@ type Verdict struct {
 	// Reason and Cure are for the log, when refused: what was wrong, and what to do about it.
 	Reason string
 	Cure   string
-	// Account is who was accepted. Where attributes depend on groups it must be there.
+	// Account is whose login it was, as far as the Verifier found out. Where attributes depend on groups it
+	// must be there.
 	Account sallyport.AccountName
 }
 
@@ -96,6 +104,7 @@ type Options struct {
 	// Recorder keeps what is heard; nil: nobody does.
 	Recorder  HeardRecorder
 	Appliance sallyport.ApplianceID // for the recorder
+	Observer  Observer              // nil: nobody is told
 	Resolver  Resolver              // of host names; nil: net.DefaultResolver
 	Log       *slog.Logger          // nil: discarded
 	Now       func() time.Time      // nil: time.Now

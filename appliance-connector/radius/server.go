@@ -38,7 +38,7 @@ func Listen(opts Options) (*Server, error) {
 	s := &Server{
 		opts:    opts,
 		cache:   newReplyCache(opts.Replies, opts.ReplyWindow),
-		drops:   newDropLog(opts.Log),
+		drops:   newDropLog(opts.Log, opts.Observer),
 		waiting: make(chan struct{}, opts.Waiting),
 		unknown: newUnknownSources(),
 		config:  configuration{found: make(map[string][]netip.Addr), failing: make(map[string]bool)},
