@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/api/tunnelpb"
+	"github.com/sallyport/sallyport/appliance-connector/activity"
 	"github.com/sallyport/sallyport/appliance-connector/claims"
 	"github.com/sallyport/sallyport/appliance-connector/devices"
 	"github.com/sallyport/sallyport/appliance-connector/directory"
@@ -28,6 +29,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/passcode"
 	"github.com/sallyport/sallyport/appliance-connector/radius"
 	"github.com/sallyport/sallyport/appliance-connector/radius/tokencheck"
+	"github.com/sallyport/sallyport/appliance-connector/standing"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/appliance-connector/tunnel"
@@ -65,27 +67,28 @@ type Config struct {
 
 // Service is a running appliance.
 type Service struct {
-	cfg    Config
-	log    *slog.Logger
-	trust  *trust.Trust
-	store  *store.Store
-	dir    *directory.Directory
-	sync   *usersync.Service
-	phones *devices.Client
-	tunnel *tunnel.Client
-	claims *claims.Claimer
-	peers  *claims.PeerLink
-	radius *radius.Server
-	door   *overlay.Door
-	joins  *trust.Host
+	cfg     Config
+	log     *slog.Logger
+	trust   *trust.Trust
+	store   *store.Store
+	dir     *directory.Directory
+	sync    *usersync.Service
+	phones  *devices.Client
+	tunnel  *tunnel.Client
+	claims  *claims.Claimer
+	peers   *claims.PeerLink
+	radius  *radius.Server
+	door    *overlay.Door
+	joins   *trust.Host
+	records *activity.Recorder
 }
 
 // OpenStore opens the store of an appliance whose data directory has the enterprise's keys.
-func OpenStore(ctx context.Context, dataDir, address string, ring *keyring.Ring, log *slog.Logger) (*store.Store, error) {
+func OpenStore(ctx context.Context, dataDir, address string, ring *keyring.Ring, log *slog.Logger, more ...store.Option) (*store.Store, error) {
 	if address == "" {
 		address = "sqlite:" + filepath.Join(dataDir, "appliance.db")
 	}
-	return store.Open(ctx, address, ring.Derive("store"), store.WithLogger(log))
+	return store.Open(ctx, address, ring.Derive("store"), append(more, store.WithLogger(log))...)
 }
 
 // New prepares an appliance: everything is opened, nothing is served yet.
@@ -104,7 +107,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Service, err err
 		return s, sallyport.Errorf(sallyport.CodeNotFound,
 			"This appliance does not have the enterprise's keys yet. Run 'sallyport appliance join' with a join code from an appliance that has them.", err)
 	}
-	if s.store, err = OpenStore(ctx, cfg.DataDir, cfg.Store, ring, log); err != nil {
+	if s.store, err = OpenStore(ctx, cfg.DataDir, cfg.Store, ring, log, store.WithChain(string(s.trust.Appliance))); err != nil {
 		return s, err
 	}
 	if s.dir, err = OpenDirectory(ctx, s.store, cfg.Leave, log); err != nil {
@@ -169,14 +172,16 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	if err != nil {
 		return fmt.Errorf("prepare gateway tokens: %w", err)
 	}
-	codes := &passcode.Checker{Store: s.store, Now: time.Now, Log: s.log}
+	standings := standing.New(s.store, time.Now, s.log)
+	s.records = activity.New(activity.Options{Store: s.store, Appliance: s.trust.Appliance, Life: login.Life, Now: time.Now, Log: s.log})
+	codes := &passcode.Checker{Store: s.store, Temporary: s.store, Now: time.Now, Log: s.log}
+	engine := login.New(login.Config{
+		Directory: asked{s.dir}, Standings: standings, Devices: standings, Challenges: s.phones, Codes: codes, TemporaryCodes: s.store,
+		Admitter: s.sync, Tokens: tokens, Recorder: s.records, Key: ring.Derive("login"), Now: time.Now, Sleep: sleep, Log: s.log,
+	})
 	s.door = &overlay.Door{
 		Tenant: s.trust.Tenant, Keys: ring, States: login.Keeper{Key: ring.Derive("login state")},
-		Integrations: s.store, Once: s.store, Now: time.Now, Log: s.log,
-		Engine: login.New(login.Config{
-			Directory: asked{s.dir}, Devices: s.store, Challenges: s.phones, Codes: codes, Tokens: tokens,
-			Key: ring.Derive("login"), Now: time.Now, Sleep: sleep, Log: s.log,
-		}),
+		Integrations: s.store, Once: s.store, Now: time.Now, Log: s.log, Engine: engine,
 	}
 	s.joins = &trust.Host{Ring: ring, Invites: Invites{s.store}, Now: time.Now, Log: s.log}
 	integrations, err := s.store.Integrations(ctx)
@@ -185,9 +190,11 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	}
 	s.radius, err = radius.Listen(radius.Options{
 		Address: s.cfg.RADIUSListen, Integrations: integrations, Log: s.log, Recorder: s.store, Appliance: s.trust.Appliance,
-		Groups: AccountGroups{s.store, s.dir},
+		Observer: s.records,
+		Groups:   AccountGroups{s.store, s.dir},
 		Verifier: tokencheck.New(tokencheck.Options{
-			Keys: func() gatewaytoken.Ring { return tokens }, Claimer: s.claims, Directory: s.dir, Codes: codes,
+			Keys: func() gatewaytoken.Ring { return tokens }, Claimer: s.claims, Directory: s.dir, Standings: standings, Codes: codes,
+			Recorder: s.records, SupportCode: engine.SupportCode,
 		}),
 	})
 	return err
@@ -202,6 +209,7 @@ func (s *Service) Connected() bool { return s.tunnel.Connected() }
 // Run serves until ctx ends, then finishes what is under way.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.close()
+	defer s.keepRecords(ctx)() // until everything else has ended
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.tunnel.Run(ctx) })
 	g.Go(func() error { return s.radius.Serve(ctx) })
@@ -264,6 +272,7 @@ func (s *Service) metrics() *prometheus.Registry {
 	counter("unauthentic_total", "Dropped: Message-Authenticator wrong or missing.", func(v radius.Stats) uint64 { return v.Unauthentic })
 	counter("malformed_total", "Dropped: not RADIUS.", func(v radius.Stats) uint64 { return v.Malformed })
 	counter("overload_total", "Dropped: too many requests at a time.", func(v radius.Stats) uint64 { return v.Overload })
+	r.MustRegister(recordMetrics(s.records)...)
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "sallyport", Subsystem: "tunnel", Name: "streams", Help: "Open streams to the cloud."},
 		func() float64 { return float64(len(s.tunnel.Status().Streams)) }))
 	return r

@@ -66,6 +66,7 @@
       cancel: 'Cancel',
       codeTitle: 'Enter a code',
       codeHelp: 'Type the six digits that the app on your phone shows now. A code from a token or from the help desk works too.',
+      temporaryHelp: 'Type the temporary code from the help desk. If you have your phone again, a code from the app works too.',
       code: 'Code',
       needCode: 'Enter the code.',
       go: 'Continue',
@@ -90,6 +91,7 @@
       // The reasons of prompt.go.
       credentials: 'The user name or password is not right, or this account may not sign in. Check both and try again.',
       not_enrolled: 'No phone is set up for you yet. Call the help desk to have one set up.',
+      not_allowed: 'Your account may not sign in from outside. If you need that, call the help desk.',
       wrong_number: 'The number typed on the phone was not the number shown here. Try again and type the new number.',
       rejected: 'The sign-in was refused on the phone. If that was a mistake, try again.',
       not_me: 'Somebody answered \u201cThis was not me\u201d on the phone, so the sign-in was stopped. If it was you, call the help desk.',
@@ -980,7 +982,7 @@
   function showCode(a, p) {
     put('code', [
       title(say('codeTitle')),
-      el('p', { id: 'help', 'class': 'lead', text: say('codeHelp') }),
+      el('p', { id: 'help', 'class': 'lead', text: say(offers(p, 'temporary') ? 'temporaryHelp' : 'codeHelp') }),
       alertBox(p.reason && knows(p.reason) ? say(p.reason) : '', p.supportCode),
       el('form', { method: 'post', novalidate: true, submit: function (event) {
         event.preventDefault();

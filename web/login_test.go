@@ -170,6 +170,31 @@ func TestMethodsThatAreNotOpenAreNotOffered(t *testing.T) {
 	p.shots("push-plain")
 }
 
+func TestATemporaryCodeIsAskedForInWordsOfItsOwn(t *testing.T) {
+	c, g, p := onPage(t, "/")
+	p.signIn("alice", password)
+	l := c.next()
+	l.show("input", map[string]any{"kind": "code", "methods": []string{"temporary", "push", "code"}})
+	p.untilScreen("code")
+	if lead := p.text(`shadow.querySelector('.lead').textContent`); !strings.Contains(lead, "temporary code from the help desk") {
+		t.Errorf("lead %q", lead)
+	}
+	if p.eval(`!!$('usepush')`) != true {
+		t.Error("who has found the phone again is not offered it")
+	}
+	p.shots("code-temporary")
+	p.write("code", "1234-5678")
+	p.enter()
+	if m := l.heard(); m["action"] != "code" || m["code"] != "1234-5678" {
+		t.Errorf("said %v", m)
+	}
+	l.done()
+	p.untilIn()
+	if g.form().Get("password1") != token {
+		t.Errorf("posted %v", g.form())
+	}
+}
+
 func TestCancel(t *testing.T) {
 	_, _, p, l := atPush(t)
 	p.click("cancel")
@@ -187,7 +212,7 @@ func TestEveryReasonHasItsSentence(t *testing.T) {
 	c, _, p := onPage(t, "/")
 	seen := map[string]sallyport.Reason{}
 	for _, reason := range []sallyport.Reason{
-		sallyport.ReasonNotEnrolled, sallyport.ReasonWrongNumber, sallyport.ReasonRejected, sallyport.ReasonNotMe, sallyport.ReasonTimeout,
+		sallyport.ReasonNotEnrolled, sallyport.ReasonNotAllowed, sallyport.ReasonWrongNumber, sallyport.ReasonRejected, sallyport.ReasonNotMe, sallyport.ReasonTimeout,
 		sallyport.ReasonSuperseded, sallyport.ReasonWrongCode, sallyport.ReasonTooManyCodes, sallyport.ReasonCancelled, sallyport.ReasonExpired,
 		sallyport.ReasonUnavailable, sallyport.ReasonPushFailed, sallyport.ReasonBadApproval, "a_word_of_tomorrow",
 	} {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -59,9 +60,10 @@ type Challenges interface {
 	Cancel(ctx context.Context, id sallyport.ChallengeID) error
 }
 
-// Codes checks a passcode of an account; a code is taken once, by one request. why is for the log.
+// Codes checks a passcode of an account, which may be of any of the methods, and says which one it was
+// of; "" when it is not right. A code that is used up is so by one request. why is for the log.
 type Codes interface {
-	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string) (ok bool, why string, err error)
+	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method) (by sallyport.Method, why string, err error)
 }
 
 // Tokens makes gateway tokens.
@@ -95,11 +97,17 @@ type ChallengeEvent struct {
 
 // Config is what an engine works with.
 type Config struct {
-	Directory  Directory
-	Devices    Devices
-	Challenges Challenges
-	Codes      Codes
-	Tokens     Tokens
+	Directory Directory
+	Standings Standings
+	// Admitter is nil where nobody is taken into the list of users who logs in.
+	Admitter       Admitter
+	Devices        Devices
+	Challenges     Challenges
+	Codes          Codes
+	TemporaryCodes TemporaryCodes
+	Tokens         Tokens
+	// Recorder is nil where nothing is recorded.
+	Recorder Recorder
 	// Key is secret; challenge ids, numbers and nonces follow from it.
 	Key   sallyport.Key
 	Now   func() time.Time
@@ -128,8 +136,8 @@ type Attempt struct {
 	Front []byte
 }
 
-// Begin checks user name and password and asks for the second factor. An error means that nothing
-// was decided; a refusal is a state like any other.
+// Begin checks user name and password and asks for the second factor, if policy says so. An error means
+// that nothing was decided; a refusal is a state like any other.
 func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
 	start := e.Now()
 	s := State{
@@ -137,6 +145,7 @@ func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
 		UserName: a.UserName, Place: a.Place, Front: a.Front,
 		Support: e.supportCode(a.Login), End: start.Add(Life).UnixMilli(),
 	}
+	e.begun(s)
 	e.log(ctx, s, "credentials arrived", "step", 4, "integration", a.Integration.ID)
 	state, account, err := e.Directory.Verify(ctx, a.UserName, a.Password, a.BindStarted)
 	if err != nil {
@@ -147,25 +156,18 @@ func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
 		return State{}, e.fail(ctx, s, code,
 			"The directory does not answer. Please try again in a minute.", fmt.Errorf("ask directory: %w", err))
 	}
+	s.Account = account.Name
 	if state != sallyport.AccountOK {
 		e.log(ctx, s, "password refused", "step", 5, "account", account.Name, "why", state)
 		e.Sleep(ctx, FailureFloor-e.Now().Sub(start))
-		return e.deny(ctx, s, sallyport.ReasonCredentials), nil
+		return e.deny(ctx, s, sallyport.ReasonCredentials, "The directory says: "+string(state)+"."), nil
 	}
-	s.Account = account.Name
 	e.log(ctx, s, "password is right", "step", 5, "account", s.Account)
-	return e.secondFactor(ctx, s)
-}
-
-func (e *Engine) secondFactor(ctx context.Context, s State) (State, error) {
-	devices, err := e.Devices.Devices(ctx, s.Account)
-	if err != nil {
-		return State{}, e.fail(ctx, s, sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("read devices: %w", err))
+	next, err := e.decide(ctx, s, account, a.Integration)
+	if err == nil && next.Reason == sallyport.ReasonCredentials {
+		e.Sleep(ctx, FailureFloor-e.Now().Sub(start)) // as a wrong password
 	}
-	if len(devices) == 0 {
-		return e.deny(ctx, s, sallyport.ReasonNotEnrolled), nil
-	}
-	return e.push(ctx, s, devices[0])
+	return next, err
 }
 
 // Wait returns the state after the next thing that happens outside, or the same state when ctx ends
@@ -180,7 +182,7 @@ func (e *Engine) Wait(ctx context.Context, s State) (State, error) {
 	next, changed := s, false
 	left := time.UnixMilli(s.Until).Sub(e.Now())
 	if left < -lateAnswer-gatewaytoken.Skew {
-		return e.deny(ctx, s, sallyport.ReasonTimeout), nil
+		return e.deny(ctx, s, sallyport.ReasonTimeout, ""), nil
 	}
 	wctx, cancel := context.WithTimeout(ctx, min(max(left, 0), PushLife)+endGrace)
 	defer cancel()
@@ -201,7 +203,7 @@ func (e *Engine) Wait(ctx context.Context, s State) (State, error) {
 	case ctx.Err() != nil:
 		return s, nil // the caller's patience ended, not the challenge
 	case left < -gatewaytoken.Skew:
-		return e.deny(ctx, s, sallyport.ReasonTimeout), nil
+		return e.deny(ctx, s, sallyport.ReasonTimeout, ""), nil
 	case err != nil && wctx.Err() == nil:
 		return s, e.fail(ctx, s, sallyport.CodeUnavailable, "The push service does not answer. Please try again.", fmt.Errorf("watch challenge: %w", err))
 	}
@@ -214,9 +216,12 @@ func (e *Engine) happened(ctx context.Context, s State, ev ChallengeEvent) (Stat
 	case ev.Answer != nil:
 		return e.answered(ctx, s, ev.Answer)
 	case ev.Ended != "":
-		return e.deny(ctx, s, ev.Ended), nil
-	case ev.Delivery == s.Delivery, ev.Delivery == DeliverySent && s.Delivery == "":
+		return e.deny(ctx, s, ev.Ended, ""), nil
+	case ev.Delivery == DeliverySent && s.Delivery == "":
+		e.tell(s, "notification handed to the push service", 7, nil)
 		return s, nil // nothing the person has to know
+	case ev.Delivery == s.Delivery:
+		return s, nil
 	case ev.Delivery == DeliverySent, ev.Delivery == DeliveryFailed, ev.Delivery == DeliveryNoAddress:
 		s.Delivery = ev.Delivery
 		if s.Delivery != DeliverySent {
@@ -229,7 +234,7 @@ func (e *Engine) happened(ctx context.Context, s State, ev ChallengeEvent) (Stat
 
 // UseCode goes from the push to a passcode.
 func (e *Engine) UseCode(ctx context.Context, s State) (State, error) {
-	if s.Kind != sallyport.PromptPush {
+	if s.Kind != sallyport.PromptPush || !s.takesCode() {
 		return s, errStep
 	}
 	e.cancelChallenge(ctx, s)
@@ -238,10 +243,14 @@ func (e *Engine) UseCode(ctx context.Context, s State) (State, error) {
 
 // Push asks the device again, or instead of a passcode.
 func (e *Engine) Push(ctx context.Context, s State) (State, error) {
-	if s.Kind != sallyport.PromptCode {
+	if s.Kind != sallyport.PromptCode || !s.takes(sallyport.MethodPush) {
 		return s, errStep
 	}
-	return e.secondFactor(ctx, s)
+	devices, err := e.Devices.Devices(ctx, s.Account)
+	if err != nil {
+		return State{}, e.fail(ctx, s, sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("read devices: %w", err))
+	}
+	return e.push(ctx, s, devices)
 }
 
 // Code takes a passcode.
@@ -249,18 +258,19 @@ func (e *Engine) Code(ctx context.Context, s State, code sallyport.Secret) (Stat
 	if s.Kind != sallyport.PromptCode {
 		return s, errStep
 	}
-	ok, why, err := e.Codes.CheckCode(ctx, s.Account, code, e.requestID(s))
+	by, why, err := e.Codes.CheckCode(ctx, s.Account, code, e.requestID(s), s.methods())
 	if err != nil {
 		return s, e.fail(ctx, s, sallyport.CodeUnavailable, "The code could not be checked. Please try again.", fmt.Errorf("check code: %w", err))
 	}
-	if ok {
-		e.log(ctx, s, "passcode is right", "step", 10, "account", s.Account)
-		return e.done(ctx, s), nil
+	if by != "" {
+		s.Used = by
+		e.log(ctx, s, "passcode is right", "step", 10, "account", s.Account, "method", by)
+		return e.done(ctx, s, "The password and the passcode are right."), nil
 	}
 	e.log(ctx, s, "passcode refused", "step", 10, "account", s.Account, "why", why)
 	s.Codes++
 	if s.Codes >= maxCodes {
-		return e.deny(ctx, s, sallyport.ReasonTooManyCodes), nil
+		return e.deny(ctx, s, sallyport.ReasonTooManyCodes, "The last passcode: "+why+"."), nil
 	}
 	return e.askCode(s, sallyport.ReasonWrongCode), nil
 }
@@ -273,25 +283,32 @@ func (e *Engine) Cancel(ctx context.Context, s State) (State, error) {
 	if s.Kind == sallyport.PromptPush {
 		e.cancelChallenge(ctx, s)
 	}
-	return e.deny(ctx, s, sallyport.ReasonCancelled), nil
+	return e.deny(ctx, s, sallyport.ReasonCancelled, ""), nil
 }
 
 var errStep = sallyport.Errorf(sallyport.CodeConflict, "This step is over. Please go on with what the page shows now.", nil)
 
 func (e *Engine) askCode(s State, why sallyport.Reason) State {
 	s.Kind, s.Reason, s.Until = sallyport.PromptCode, why, s.End
+	s.Used = sallyport.MethodCode
+	if i := slices.IndexFunc(s.methods(), typed); i >= 0 {
+		s.Used = s.methods()[i]
+	}
 	return s.next()
 }
 
-func (e *Engine) deny(ctx context.Context, s State, why sallyport.Reason) State {
+// deny ends the login. detail is for the help desk: what the reason alone does not say.
+func (e *Engine) deny(ctx context.Context, s State, why sallyport.Reason, detail string) State {
 	e.log(ctx, s, "login denied", "step", 11, "account", s.Account, "reason", why)
 	s.Kind, s.Reason, s.Until = sallyport.PromptDenied, why, s.End
+	e.ended(s, detail)
 	return s.next()
 }
 
-func (e *Engine) done(ctx context.Context, s State) State {
+func (e *Engine) done(ctx context.Context, s State, detail string) State {
 	e.log(ctx, s, "login granted, gateway token made", "step", 11, "account", s.Account)
 	s.Kind, s.Reason, s.Until = sallyport.PromptDone, "", e.Now().Add(TokenLife).UnixMilli()
+	e.ended(s, detail)
 	return s.next()
 }
 
@@ -306,12 +323,12 @@ func (e *Engine) Prompt(s State) sallyport.Prompt {
 	switch s.Kind {
 	case sallyport.PromptPush:
 		p.Remaining = min(p.Remaining, PushLife.Milliseconds()) // asked by another clock, maybe
-		p.Number, p.Device, p.Delivery = e.number(s.Challenge), s.DeviceName, string(s.Delivery)
-		p.Methods = []sallyport.Method{sallyport.MethodPush, sallyport.MethodCode}
+		p.Number, p.Device, p.Delivery = e.number(s), s.DeviceName, string(s.Delivery)
+		p.Methods = s.offered(sallyport.MethodPush)
 	case sallyport.PromptCode:
-		p.Methods = []sallyport.Method{sallyport.MethodCode}
-		if s.Pushes < maxPushes {
-			p.Methods = append(p.Methods, sallyport.MethodPush)
+		p.Methods = s.offered(s.Used)
+		if s.Pushes >= maxPushes {
+			p.Methods = slices.DeleteFunc(p.Methods, func(m sallyport.Method) bool { return m == sallyport.MethodPush })
 		}
 	case sallyport.PromptDone:
 		p.Token = e.Tokens.Mint(s.Integration, s.Account, e.nonce(s.Login), time.UnixMilli(s.Until))
@@ -335,9 +352,12 @@ func (e *Engine) requestID(s State) string {
 	return hex.EncodeToString(e.draw("code", string(s.Login), strconv.FormatUint(uint64(s.Version), 10))[:16])
 }
 
-// number is what has to be typed on the phone: 10 to 99.
-func (e *Engine) number(c sallyport.ChallengeID) string {
-	return strconv.FormatUint(10+binary.BigEndian.Uint64(e.draw("number", string(c)))%90, 10)
+// number is what has to be typed on the phone: 10 to 99, or nothing without number matching.
+func (e *Engine) number(s State) string {
+	if s.Plain {
+		return ""
+	}
+	return strconv.FormatUint(10+binary.BigEndian.Uint64(e.draw("number", string(s.Challenge)))%90, 10)
 }
 
 func (e *Engine) nonce(l sallyport.LoginID) [8]byte {
@@ -345,15 +365,16 @@ func (e *Engine) nonce(l sallyport.LoginID) [8]byte {
 }
 
 // supportCode names the login to the help desk; a repetition of the login has the same one.
-func (e *Engine) supportCode(l sallyport.LoginID) string {
-	return sallyport.SupportCode([5]byte(e.draw("support", string(l))[:5]))
-}
+func (e *Engine) supportCode(l sallyport.LoginID) string { return e.SupportCode(e.nonce(l)) }
 
-func (e *Engine) log(ctx context.Context, s State, msg string, args ...any) {
-	e.Log.InfoContext(ctx, msg, append([]any{"login", s.Login, "support_code", s.Support}, args...)...)
+// SupportCode is the support code of the login whose gateway token has the nonce: so that whoever checks
+// the token, on any appliance, knows which login it was.
+func (e *Engine) SupportCode(nonce [8]byte) string {
+	return sallyport.SupportCode([5]byte(e.draw("support", string(nonce[:]))[:5]))
 }
 
 func (e *Engine) fail(ctx context.Context, s State, code sallyport.Code, message string, cause error) error {
 	e.Log.ErrorContext(ctx, "login not decided", "login", s.Login, "support_code", s.Support, "err", cause)
+	e.tell(s, "login not decided", 0, map[string]string{"code": string(code)})
 	return &sallyport.Error{Code: code, Message: message, SupportCode: s.Support, Err: cause}
 }

@@ -21,13 +21,15 @@ import (
 // world is an engine with a real store, real keys and a real device; directory and token service are
 // scripted.
 type world struct {
-	t      *testing.T
-	now    time.Time
-	engine *login.Engine
-	store  *store.Store
-	tokens gatewaytoken.Ring
-	key    *ecdsa.PrivateKey
-	device sallyport.Device
+	t       *testing.T
+	now     time.Time
+	engine  *login.Engine
+	store   *store.Store
+	tokens  gatewaytoken.Ring
+	key     *ecdsa.PrivateKey
+	device  sallyport.Device
+	people  *people
+	records records
 
 	state     sallyport.AccountState // what the directory says
 	dirErr    error
@@ -50,10 +52,12 @@ func newWorld(t *testing.T) *world {
 	w.store, err = store.Open(t.Context(), filepath.Join(t.TempDir(), "s.db"), ring.Derive("store"))
 	check(t, err)
 	t.Cleanup(func() { check(t, w.store.Close()) })
+	w.people = newPeople(w)
 	w.engine = login.New(login.Config{
-		Directory: w, Devices: w.store, Challenges: w, Tokens: w.tokens, Key: ring.Derive("login"),
-		Codes: &passcode.Checker{Store: w.store, Now: w.clock, Log: slog.New(slog.DiscardHandler)},
-		Now:   w.clock, Sleep: func(_ context.Context, d time.Duration) { w.slept += d }, Log: slog.New(slog.DiscardHandler),
+		Directory: w, Standings: w.people, Admitter: w.people, Devices: w.store, Challenges: w, Tokens: w.tokens, Key: ring.Derive("login"),
+		Codes:          &passcode.Checker{Store: w.store, Temporary: w.people, Now: w.clock, Log: slog.New(slog.DiscardHandler)},
+		TemporaryCodes: w.people, Recorder: &w.records,
+		Now: w.clock, Sleep: func(_ context.Context, d time.Duration) { w.slept += d }, Log: slog.New(slog.DiscardHandler),
 	})
 	return w
 }

@@ -10,18 +10,26 @@ import (
 	"github.com/sallyport/sallyport/internal/deviceproto"
 )
 
-// push puts the question to a device. When it cannot be put, the passcode is left: the device makes
-// token codes without anybody's help.
-func (e *Engine) push(ctx context.Context, s State, d sallyport.Device) (State, error) {
-	if s.Pushes >= maxPushes {
+// push puts the question to the newest device. When it cannot be put, the passcode is left: the device
+// makes token codes without anybody's help.
+func (e *Engine) push(ctx context.Context, s State, devices []sallyport.Device) (State, error) {
+	switch {
+	case len(devices) == 0:
+		return e.deny(ctx, s, sallyport.ReasonNotEnrolled, "The phone was removed meanwhile."), nil
+	case s.Pushes >= maxPushes:
 		return e.askCode(s, sallyport.ReasonPushFailed), nil
 	}
+	d := devices[0]
 	s.Pushes++
+	s.Used = sallyport.MethodPush
 	s.Device, s.DeviceName, s.Delivery = d.ID, d.Name, ""
 	s.Challenge = e.challengeID(s)
-	now := e.Now()
+	now, digits := e.Now(), 2
+	if s.Plain {
+		digits = 0
+	}
 	details, err := deviceproto.SealDetails(d.DetailsKey, d.ID, s.Challenge, sallyport.ChallengeDetails{
-		User: s.UserName, Application: s.Application, Place: s.Place, Time: now.UTC().Truncate(time.Second), Digits: 2,
+		User: s.UserName, Application: s.Application, Place: s.Place, Time: now.UTC().Truncate(time.Second), Digits: digits,
 	})
 	if err != nil {
 		return State{}, e.fail(ctx, s, sallyport.CodeInternal, "Sign-in is not available right now. Please try again.", fmt.Errorf("seal details: %w", err))
@@ -46,18 +54,31 @@ func (e *Engine) answered(ctx context.Context, s State, box []byte) (State, erro
 	if err != nil || a.User != s.UserName || a.Application != s.Application {
 		e.Log.WarnContext(ctx, "approval refused: the device's signature or what it answered does not hold",
 			"login", s.Login, "support_code", s.Support, "device", s.Device, "err", err)
-		return e.deny(ctx, s, sallyport.ReasonBadApproval), nil
+		return e.deny(ctx, s, sallyport.ReasonBadApproval, ""), nil
 	}
 	e.log(ctx, s, "device answered", "step", 10, "account", s.Account, "decision", a.Decision)
 	switch {
 	case a.Decision == sallyport.DecisionNotMe:
-		return e.deny(ctx, s, sallyport.ReasonNotMe), nil
+		return e.deny(ctx, s, sallyport.ReasonNotMe, ""), nil
 	case a.Decision != sallyport.DecisionApprove:
-		return e.deny(ctx, s, sallyport.ReasonRejected), nil
-	case subtle.ConstantTimeCompare([]byte(a.Number), []byte(e.number(s.Challenge))) != 1:
-		return e.deny(ctx, s, sallyport.ReasonWrongNumber), nil
+		return e.deny(ctx, s, sallyport.ReasonRejected, ""), nil
+	case subtle.ConstantTimeCompare([]byte(a.Number), []byte(e.number(s))) != 1:
+		return e.deny(ctx, s, sallyport.ReasonWrongNumber, ""), nil
 	}
-	return e.done(ctx, s), nil
+	s.Used = sallyport.MethodPush
+	e.usual(ctx, s)
+	return e.done(ctx, s, "The password is right, and the user approved in the app."), nil
+}
+
+// usual ends the temporary codes of a user who has the phone at hand again. What cannot be ended now ends
+// when it expires.
+func (e *Engine) usual(ctx context.Context, s State) {
+	if !s.takes(sallyport.MethodTemporary) {
+		return
+	}
+	if _, err := e.TemporaryCodes.EndTemporaryCodes(ctx, s.Account, sallyport.EndedByUsualLogin, e.Now()); err != nil {
+		e.Log.WarnContext(ctx, "temporary code not ended; it is good until it expires", "account", s.Account, "support_code", s.Support, "err", err)
+	}
 }
 
 // device finds the device of the challenge: gone when it was removed meanwhile.

@@ -2,9 +2,10 @@
 // A front door hands it a state and an event, and gets a new state and a prompt.
 //
 //	credentials ──wrong──▶ denied
-//	     │ right
-//	     ├─ no device ───▶ denied (not enrolled)
-//	     ├─ push cannot be asked for ─▶ code
+//	     │ right: policy is asked
+//	     ├─ refused, or has to enrol ─▶ denied
+//	     ├─ password alone ───────────▶ done
+//	     ├─ a temporary code is good, or push cannot be asked for ─▶ code
 //	     ▼
 //	   push ◀──"push"──── code ──wrong, third time──▶ denied
 //	     │ ──"use_code"──▶ │
@@ -20,6 +21,7 @@ package login
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -39,6 +41,9 @@ type State struct {
 	Device      sallyport.DeviceID      `json:"d,omitempty"`
 	DeviceName  string                  `json:"dn,omitempty"`
 	Challenge   sallyport.ChallengeID   `json:"c,omitempty"`
+	Methods     []sallyport.Method      `json:"m,omitempty"` // that policy takes; see methods
+	Used        sallyport.Method        `json:"w,omitempty"` // used, or asked for last
+	Plain       bool                    `json:"q,omitempty"` // a push without number matching
 	Pushes      int                     `json:"x,omitempty"` // challenges made so far
 	Codes       int                     `json:"y,omitempty"` // wrong codes so far
 	Delivery    Delivery                `json:"dl,omitempty"`
@@ -47,6 +52,40 @@ type State struct {
 	Until       int64                   `json:"t"`           // end of the prompt, Unix milliseconds
 	End         int64                   `json:"e"`           // end of the login, Unix milliseconds
 	Front       []byte                  `json:"f,omitempty"` // the front door's own, e.g. keys to the browser
+}
+
+// methods are what may be given as second factor. A state of a release before there were policies has
+// none, and means the app.
+func (s State) methods() []sallyport.Method {
+	if s.Methods == nil {
+		return []sallyport.Method{sallyport.MethodPush, sallyport.MethodCode}
+	}
+	return s.Methods
+}
+
+func (s State) takes(m sallyport.Method) bool { return slices.Contains(s.methods(), m) }
+
+// takesCode reports whether anything that is typed may be given.
+func (s State) takesCode() bool { return slices.ContainsFunc(s.methods(), typed) }
+
+// typed reports whether a method is given by typing a passcode.
+func typed(m sallyport.Method) bool {
+	switch m {
+	case sallyport.MethodCode, sallyport.MethodTemporary:
+		return true
+	}
+	return false
+}
+
+// offered are the methods with the current one first.
+func (s State) offered(current sallyport.Method) []sallyport.Method {
+	list := []sallyport.Method{current}
+	for _, m := range s.methods() {
+		if m != current {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 // MaxState bounds a sealed state, in octets.

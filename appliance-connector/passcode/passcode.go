@@ -1,12 +1,15 @@
-// Package passcode checks what users type as a second factor: for now the six digits that a device
-// shows. It serves the overlay and RADIUS alike, counts wrong tries in the store, where all appliances
-// of the enterprise see them, and takes no code twice.
+// Package passcode checks what users type as a second factor: the six digits that a device shows, or a
+// temporary code of the help desk. It serves the overlay and RADIUS alike, counts wrong tries in the
+// store, where all appliances of the enterprise see them, and takes no device's code twice. Which of
+// them may be used is for policy to say.
 package passcode
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -34,42 +37,92 @@ type Store interface {
 	ResetFailures(ctx context.Context, account sallyport.AccountName, kind string) error
 }
 
-// Checker checks passcodes.
-type Checker struct {
-	Store Store
-	Now   func() time.Time
-	Log   *slog.Logger
+// TemporaryCodes are the codes that the help desk issued.
+type TemporaryCodes interface {
+	// MatchTemporaryCode compares in constant time.
+	MatchTemporaryCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, now time.Time) (id string, ok bool, err error)
+	EndTemporaryCodes(ctx context.Context, account sallyport.AccountName, why sallyport.TemporaryCodeEnd, now time.Time) (int, error)
 }
 
-// CheckCode takes a passcode of an account. request names the login or the RADIUS request that it came
-// with: the same one repeated, on any appliance, has the same answer. why is for the log, and empty when ok.
-func (c *Checker) CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string) (ok bool, why string, err error) {
+// Checker checks passcodes.
+type Checker struct {
+	Store     Store
+	Temporary TemporaryCodes
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// CheckCode takes a passcode of an account, which may be of any of the methods, and says which one it
+// was of; "" when it is not right. request names the login or the RADIUS request that it came with: the
+// same one repeated, on any appliance, has the same answer. why is for the log, and empty when it is right.
+//
+// A device's code that is right ends the account's temporary codes: the usual factor is at hand again.
+func (c *Checker) CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method) (by sallyport.Method, why string, err error) {
 	now := c.Now()
 	wrong, err := c.Store.Failures(ctx, account, kind, now, Window)
 	if err != nil {
-		return false, "", fmt.Errorf("read wrong passcodes: %w", err)
+		return "", "", fmt.Errorf("read wrong passcodes: %w", err)
 	}
 	if wrong >= MaxWrong {
-		return false, fmt.Sprintf("blocked after %d wrong passcodes; wait %v", wrong, Window), nil
+		return "", fmt.Sprintf("blocked after %d wrong passcodes; wait %v", wrong, Window), nil
 	}
 	// Counted before it is looked at: of many tries at once, none is free.
 	if wrong, err = c.Store.Failure(ctx, account, kind, now, Window); err != nil {
-		return false, "", fmt.Errorf("count passcode: %w", err)
+		return "", "", fmt.Errorf("count passcode: %w", err)
 	}
 	if wrong > MaxWrong {
-		return false, "blocked: too many passcodes at once", nil
+		return "", "blocked: too many passcodes at once", nil
 	}
-	if ok, why, err = c.match(ctx, account, string(code), request, now); !ok || err != nil {
-		return false, why, err
+	if by, why, err = c.match(ctx, account, sallyport.CanonicalPasscode(code), request, methods, now); by == "" || err != nil {
+		return "", why, err
 	}
 	if err := c.Store.ResetFailures(ctx, account, kind); err != nil {
 		// The code was right and is used up: a count left over only costs a later try.
 		c.Log.WarnContext(ctx, "wrong passcodes not reset", "account", account, "err", err)
 	}
+	if by != sallyport.MethodTemporary && slices.Contains(methods, sallyport.MethodTemporary) {
+		if _, err := c.Temporary.EndTemporaryCodes(ctx, account, sallyport.EndedByUsualLogin, now); err != nil {
+			c.Log.WarnContext(ctx, "temporary code not ended; it is good until it expires", "account", account, "err", err)
+		}
+	}
+	return by, "", nil
+}
+
+// match tries the code as each of the methods. What was wrong with it is told of the one it looks like.
+func (c *Checker) match(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method, now time.Time) (by sallyport.Method, why string, err error) {
+	for _, try := range []struct {
+		method sallyport.Method
+		match  func() (bool, string, error)
+	}{
+		{sallyport.MethodCode, func() (bool, string, error) { return c.tokenCode(ctx, account, string(code), request, now) }},
+		{sallyport.MethodTemporary, func() (bool, string, error) { return c.temporaryCode(ctx, account, code, now) }},
+	} {
+		if !slices.Contains(methods, try.method) {
+			continue
+		}
+		ok, wrong, err := try.match()
+		if ok || err != nil {
+			return try.method, "", err
+		}
+		if why == "" || !isCode(string(code)) {
+			why = wrong
+		}
+	}
+	return "", cmp.Or(why, "no passcode may be used"), nil
+}
+
+func (c *Checker) temporaryCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, now time.Time) (ok bool, why string, err error) {
+	_, ok, err = c.Temporary.MatchTemporaryCode(ctx, account, code, now)
+	switch {
+	case err != nil:
+		return false, "", fmt.Errorf("match temporary code: %w", err)
+	case !ok:
+		return false, "neither the temporary code nor a code of the device", nil
+	}
 	return true, "", nil
 }
 
-func (c *Checker) match(ctx context.Context, account sallyport.AccountName, code, request string, now time.Time) (bool, string, error) {
+func (c *Checker) tokenCode(ctx context.Context, account sallyport.AccountName, code, request string, now time.Time) (ok bool, why string, err error) {
 	devices, err := c.Store.Devices(ctx, account)
 	if err != nil {
 		return false, "", fmt.Errorf("read devices: %w", err)

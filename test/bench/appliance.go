@@ -27,6 +27,7 @@ const radiusSecret = sallyport.Secret("benchmark shared secret 22")
 
 // founded is an enterprise with one appliance that has trust and keys, as an administrator makes it.
 type founded struct {
+	domain      sallyport.DomainID
 	dir         string
 	ring        *keyring.Ring
 	integration sallyport.IntegrationID
@@ -55,12 +56,13 @@ func (w *world) found(ctx context.Context, cloudURL, origin string) (*founded, e
 		return nil, err
 	}
 	// Its controllers cannot be reached, and are not asked: gateway tokens are checked without them.
-	_, failed := store.PutDomain(ctx, sallyport.Domain{Name: "hospital.test", NetBIOS: netbios, Servers: []string{"ldaps://127.0.0.1:1"},
+	hospital, failed := store.PutDomain(ctx, sallyport.Domain{Name: "hospital.test", NetBIOS: netbios, Servers: []string{"ldaps://127.0.0.1:1"},
 		BindName: "nobody@hospital.test", BindPassword: "never sent"})
 	_, err = store.PutIntegration(ctx, sallyport.Integration{
 		ID: f.integration, Kind: "f5-big-ip", Nickname: "Hospital VPN", Secret: radiusSecret, MessageAuthenticator: sallyport.MessageAuthenticatorAlways,
 		Clients: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Origins: []string{origin},
 	})
+	f.domain = hospital.ID
 	return f, errors.Join(failed, err, store.Close())
 }
 

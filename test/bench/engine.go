@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/api/tunnelpb"
 	appliance "github.com/sallyport/sallyport/appliance-connector"
+	"github.com/sallyport/sallyport/appliance-connector/activity"
 	"github.com/sallyport/sallyport/appliance-connector/claims"
 	"github.com/sallyport/sallyport/appliance-connector/devices"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
@@ -24,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/passcode"
 	"github.com/sallyport/sallyport/appliance-connector/radius"
 	"github.com/sallyport/sallyport/appliance-connector/radius/tokencheck"
+	"github.com/sallyport/sallyport/appliance-connector/standing"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/appliance-connector/tunnel"
@@ -74,15 +76,17 @@ func (e *engine) run(ctx context.Context, say func(ready) error) error {
 	if err != nil {
 		return err
 	}
-	codes := &passcode.Checker{Store: e.db, Now: time.Now, Log: e.log}
+	codes := &passcode.Checker{Store: e.db, Temporary: e.db, Now: time.Now, Log: e.log}
 	dir := &everybody{}
+	standings := standing.New(e.db, time.Now, e.log)
+	records := activity.New(activity.Options{Store: e.db, Appliance: e.trust.Appliance, Life: login.Life, Now: time.Now, Log: e.log})
+	engine := login.New(login.Config{
+		Directory: dir, Standings: standings, Devices: standings, Challenges: e.phones, Codes: codes, TemporaryCodes: e.db, Tokens: tokens,
+		Recorder: records, Key: e.ring.Derive("login"), Now: time.Now, Sleep: pause, Log: e.log,
+	})
 	e.door = &overlay.Door{
 		Tenant: e.trust.Tenant, Keys: e.ring, States: login.Keeper{Key: e.ring.Derive("login state")},
-		Integrations: e.db, Once: e.db, Now: time.Now, Log: e.log,
-		Engine: login.New(login.Config{
-			Directory: dir, Devices: e.db, Challenges: e.phones, Codes: codes, Tokens: tokens,
-			Key: e.ring.Derive("login"), Now: time.Now, Sleep: pause, Log: e.log,
-		}),
+		Integrations: e.db, Once: e.db, Now: time.Now, Log: e.log, Engine: engine,
 	}
 	client, err := tunnel.New(tunnel.Config{
 		Addresses: []string{e.trust.TunnelAddress}, Handler: e, Version: "bench", Log: e.log,
@@ -98,8 +102,11 @@ func (e *engine) run(ctx context.Context, say func(ready) error) error {
 		return err
 	}
 	server, err := radius.Listen(radius.Options{
-		Address: "127.0.0.1:0", Integrations: list, Log: e.log,
-		Verifier: tokencheck.New(tokencheck.Options{Keys: func() gatewaytoken.Ring { return tokens }, Claimer: claimer, Directory: dir, Codes: codes}),
+		Address: "127.0.0.1:0", Integrations: list, Log: e.log, Observer: records,
+		Verifier: tokencheck.New(tokencheck.Options{
+			Keys: func() gatewaytoken.Ring { return tokens }, Claimer: claimer, Directory: dir, Standings: standings, Codes: codes,
+			Recorder: records, SupportCode: engine.SupportCode,
+		}),
 	})
 	if err != nil {
 		return err
@@ -107,6 +114,7 @@ func (e *engine) run(ctx context.Context, say func(ready) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return client.Run(ctx) })
 	g.Go(func() error { return server.Serve(ctx) })
+	g.Go(func() error { return records.Run(ctx) })
 	g.Go(func() error {
 		if err := until(ctx, startTime, "the tunnel stands", func() (bool, error) { return client.Connected(), client.Status().LastError }); err != nil {
 			return err

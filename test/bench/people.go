@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/internal/deviceproto"
+	"github.com/sallyport/sallyport/test/golive"
 	"github.com/sallyport/sallyport/test/pushsim"
 )
 
@@ -27,6 +31,8 @@ type person struct {
 	keys  deviceproto.Keys
 	push  string // the phone's address at the push simulator
 }
+
+func personName(i int) string { return fmt.Sprintf("person%04d", i) }
 
 // behind sends requests as through the proxy in front of the token service, each phone with an
 // address of its own: the service limits addresses.
@@ -58,11 +64,18 @@ func (f *founded) enrol(ctx context.Context, n int, sim *pushsim.Sim) (list []*p
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	list = make([]*person, n)
+	accounts := make([]sallyport.AccountName, n)
+	for i := range accounts {
+		accounts[i] = sallyport.NewAccountName(netbios, personName(i))
+	}
+	if err := errors.Join(golive.Prepare(ctx, db), putUsers(ctx, db, f.domain, accounts)); err != nil {
+		return nil, err
+	}
 	through := &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	for i := range list {
-		p := &person{name: fmt.Sprintf("person%04d", i), push: sim.Register(pushsim.FCM)}
+		p := &person{name: personName(i), push: sim.Register(pushsim.FCM)}
 		p.phone = &deviceproto.Client{Tenant: f.ring.Tenant, Now: time.Now, HTTP: &http.Client{
 			Transport: behind{net.IPv4(10, 0, byte(i>>8), byte(i)).String(), through}, Timeout: 30 * time.Second,
 		}}
@@ -70,6 +83,24 @@ func (f *founded) enrol(ctx context.Context, n int, sim *pushsim.Sim) (list []*p
 		g.Go(func() error { return p.enrol(ctx, client, t.EnterpriseName, db) })
 	}
 	return list, g.Wait()
+}
+
+// putUsers puts accounts into the list of users, as active ones with the default policy.
+func putUsers(ctx context.Context, s *store.Store, domain sallyport.DomainID, accounts []sallyport.AccountName) error {
+	for part := range slices.Chunk(accounts, 1000) {
+		changes := make([]store.UserChange, len(part))
+		for i, a := range part {
+			sum := sha256.Sum256([]byte(a)) // an objectGUID of its own, always the same
+			changes[i] = store.UserChange{
+				GUID: hex.EncodeToString(sum[:16]), State: sallyport.UserActive, Account: a,
+				DN: "CN=" + a.User() + ",OU=Staff,DC=hospital,DC=test", DisplayName: a.User(),
+			}
+		}
+		if _, err := s.ApplyUsers(ctx, domain, changes); err != nil {
+			return fmt.Errorf("put users into the list: %w", err)
+		}
+	}
+	return nil
 }
 
 func (p *person) enrol(ctx context.Context, client *devices.Client, enterprise string, db *store.Store) error {

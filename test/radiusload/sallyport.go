@@ -60,8 +60,12 @@ func (n names) Identify(_ context.Context, typed string) (sallyport.AccountName,
 // noCodes is a user base without devices.
 type noCodes struct{}
 
-func (noCodes) CheckCode(context.Context, sallyport.AccountName, sallyport.Secret, string) (bool, string, error) {
-	return false, "no device", nil
+func (noCodes) CheckCode(context.Context, sallyport.AccountName, sallyport.Secret, string, []sallyport.Method) (sallyport.Method, string, error) {
+	return "", "no device", nil
+}
+
+func (noCodes) Standing(context.Context, sallyport.AccountName) (sallyport.Standing, error) {
+	return sallyport.Standing{}, nil
 }
 
 // Ring reads a key from a file that StartSallyport wrote.
@@ -84,7 +88,7 @@ func Serve(ctx context.Context, address string, secret sallyport.Secret, ring ga
 			Clients: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		}},
 		Verifier: tokencheck.New(tokencheck.Options{
-			Keys: func() gatewaytoken.Ring { return ring }, Claimer: claimer, Directory: names{}, Codes: noCodes{},
+			Keys: func() gatewaytoken.Ring { return ring }, Claimer: claimer, Directory: names{}, Standings: noCodes{}, Codes: noCodes{},
 		}),
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})

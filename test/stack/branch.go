@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/test/browserclient"
 	"github.com/sallyport/sallyport/test/harness"
 )
@@ -21,6 +22,7 @@ type Branch struct {
 	Appliance sallyport.ApplianceID
 	Dir       string
 	Code      sallyport.Secret // the provisioning code, used
+	Store     *store.Store
 
 	RADIUSAddr   string
 	RADIUSSecret sallyport.Secret
@@ -57,6 +59,9 @@ func (s *Stack) newBranch(tb testing.TB, cloud string, tunnels ...string) *Branc
 		tb.Fatal(err)
 	}
 	if _, _, _, b.accessToken, err = s.script(b.config, b.Integration); err != nil {
+		tb.Fatal(err)
+	}
+	if b.Store, err = s.goLive(tb, b.Dir, ""); err != nil {
 		tb.Fatal(err)
 	}
 	b.Program = s.appliance(tb, name, b.config, b.admin)

@@ -26,13 +26,16 @@ type User struct {
 	Password sallyport.Secret
 }
 
-// NewUser adds a user to the directory, for one test alone.
+// NewUser adds a user to the directory and to the lists of users, for one test alone.
 func (s *Stack) NewUser(tb testing.TB) User {
 	tb.Helper()
 	var b [5]byte
 	rand.Read(b[:])
 	u := User{Name: "u" + hex.EncodeToString(b[:]), Password: sallyport.Secret("Horse.Battery-" + hex.EncodeToString(b[:]))}
 	s.Samba.AddUser(u.Name, string(u.Password))
+	if err := s.lists.add(u.Account()); err != nil {
+		tb.Fatal(err)
+	}
 	return u
 }
 

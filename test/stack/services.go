@@ -196,10 +196,10 @@ func (s *Stack) addDomain(config string) error {
 
 // describeAppliances describes the two appliances, which share a database.
 func (s *Stack) describeAppliances() error {
-	store := s.Postgres.Database() + "&connect_timeout=20" // the machine may be busy with others
+	s.address = s.Postgres.Database() + "&connect_timeout=20" // the machine may be busy with others
 	for i := range 2 {
 		if err := s.describe(s.ApplianceConfig(i), settings{
-			data: s.ApplianceDir(i), store: store, radius: s.addr(applianceRADIUS, i), admin: s.addr(applianceAdmin, i),
+			data: s.ApplianceDir(i), store: s.address, radius: s.addr(applianceRADIUS, i), admin: s.addr(applianceAdmin, i),
 			peer: s.addr(appliancePeer, i), tunnels: []string{s.addr(cloudTunnel, i), s.addr(cloudTunnel, 1-i)},
 		}); err != nil {
 			return err

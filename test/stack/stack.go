@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/test/apmsim"
 	"github.com/sallyport/sallyport/test/harness"
 	"github.com/sallyport/sallyport/test/pushsim"
@@ -77,8 +78,13 @@ type Stack struct {
 	// Codes are the codes that were used while everything was set up.
 	Codes []sallyport.Secret
 
+	// Store is the store of the enterprise, as an administrator of the appliances has it.
+	Store *store.Store
+
 	Gateway *apmsim.Server
 	story   story
+	lists   userLists
+	address string // of the store
 }
 
 // Start brings a stack up and ends it with tb. That a process reports a data race fails tb.
@@ -100,6 +106,7 @@ func Start(tb testing.TB, opts Options) *Stack {
 		{"start cloud and token service", s.startServices},
 		{"establish trust", s.establishTrust},
 		{"add the domain", func() error { return s.addDomain(s.ApplianceConfig(0)) }},
+		{"go live", s.goLiveForAll},
 		{"start the first appliance", func() error { s.Appliances[0].Start(); return nil }},
 		{"join the second appliance", s.joinSecond},
 		{"add the gateway", s.addGateway},

@@ -58,7 +58,7 @@ func startWith(t *testing.T, g radius.Groups, edit func(*sallyport.Integration))
 	s, err := radius.Listen(radius.Options{
 		Address: "127.0.0.1:0", Log: log.logger(), Groups: g, Integrations: []sallyport.Integration{in},
 		Verifier: tokencheck.New(tokencheck.Options{
-			Keys: func() gatewaytoken.Ring { return ring }, Claimer: claimer, Directory: &directory{}, Codes: &codes{}, Even: time.Millisecond,
+			Keys: func() gatewaytoken.Ring { return ring }, Claimer: claimer, Directory: &directory{}, Standings: people{}, Codes: &codes{}, Even: time.Millisecond,
 		}),
 	})
 	if err != nil {

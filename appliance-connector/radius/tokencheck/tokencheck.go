@@ -1,13 +1,17 @@
 // Package tokencheck decides about RADIUS requests whose password is a gateway token, which the
-// overlay put into the gateway's form, or a token code, which the user typed there because overlay or
-// cloud could not be reached. It decides about the second factor only: the gateway has checked the
-// directory password by itself.
+// overlay put into the gateway's form, or a passcode (a token code, a temporary code), which the user
+// typed there because overlay or cloud could not be reached. It decides about the second factor only: the
+// gateway has checked the directory password by itself.
+//
+// A passcode is taken from those whom policy asks for one. Who would get in through the overlay on the
+// password alone (no licence, or not enrolled) gives nothing here that could be checked, and is refused:
+// while the overlay is away, two factors or none. A gateway token was made after policy was asked, a
+// minute ago at most, and is not asked about again.
 package tokencheck
 
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -37,9 +41,15 @@ type SyntacticDirectory interface {
 	IdentifyNow(typed string) (sallyport.AccountName, bool)
 }
 
-// TokenCodes checks the six digits that a device shows. It uses a code up when it is right.
-type TokenCodes interface {
-	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string) (ok bool, reason string, err error)
+// Codes checks a passcode, which may be of any of the methods, and says which one it was of; "" when it is
+// not right. It uses a device's code up when it is right.
+type Codes interface {
+	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method) (by sallyport.Method, why string, err error)
+}
+
+// Standings tells what is known of an account when it logs in, as of one moment.
+type Standings interface {
+	Standing(ctx context.Context, account sallyport.AccountName) (sallyport.Standing, error)
 }
 
 // Options are what a Verifier works with. Zero values have the defaults named.
@@ -48,8 +58,13 @@ type Options struct {
 	Keys      func() gatewaytoken.Ring
 	Claimer   Claimer
 	Directory Directory
-	Codes     TokenCodes
-	Now       func() time.Time // nil: time.Now
+	Standings Standings
+	Codes     Codes
+	// Recorder is told of decisions; nil: nothing is recorded.
+	Recorder Recorder
+	// SupportCode is the support code of the login whose token has the nonce; it comes with a Recorder.
+	SupportCode func(nonce [8]byte) string
+	Now         func() time.Time // nil: time.Now
 	// Even is when a refusal is answered, counted from the request, if the directory or the codes
 	// were asked: their time must not tell whether the user exists. 250 ms.
 	Even time.Duration
@@ -112,7 +127,7 @@ func (v *Verifier) Verify(ctx context.Context, q radius.Query) radius.Verdict {
 
 func (v *Verifier) verify(ctx context.Context, q *radius.Query) radius.Verdict {
 	token := gatewaytoken.LooksLike(string(q.Passcode))
-	if !token && !sixDigits(string(q.Passcode)) {
+	if !token && !sallyport.LooksLikePasscode(sallyport.CanonicalPasscode(q.Passcode)) {
 		return notAPasscode(q.Passcode)
 	}
 	account, err := v.opts.Directory.Identify(ctx, q.UserName)
@@ -148,6 +163,7 @@ func (v *Verifier) claim(ctx context.Context, q *radius.Query, c gatewaytoken.Cl
 		return refuse("gateway token used before",
 			"if the user did not log in twice: check that the gateway repeats packets unchanged, and look for a stolen token")
 	}
+	v.tokenTaken(c)
 	return radius.Verdict{Accept: true}
 }
 
@@ -158,31 +174,6 @@ func owner(q *radius.Query) [16]byte {
 	b = append(b, q.Integration.ID...)
 	sum := sha256.Sum256(b)
 	return [16]byte(sum[:16])
-}
-
-func (v *Verifier) code(ctx context.Context, q *radius.Query, account sallyport.AccountName) radius.Verdict {
-	request := owner(q)
-	ok, reason, err := v.opts.Codes.CheckCode(ctx, account, q.Passcode, hex.EncodeToString(request[:]))
-	switch {
-	case err != nil:
-		return refuse(fmt.Sprintf("could not check the token code: %v", err), "look at the appliance's store")
-	case !ok:
-		return refuse("token code refused: "+reason,
-			"let the user type the code that the app shows now; check the clocks of phone and appliance")
-	}
-	return radius.Verdict{Accept: true}
-}
-
-func sixDigits(s string) bool {
-	if len(s) != 6 {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return true
 }
 
 func refuse(reason, cure string) radius.Verdict { return radius.Verdict{Reason: reason, Cure: cure} }
@@ -198,7 +189,7 @@ func notAPasscode(p sallyport.Secret) radius.Verdict {
 	if len(p) == 0 {
 		return refuse("empty passcode", "let the gateway send the third field (password1) as the RADIUS password")
 	}
-	return refuse(fmt.Sprintf("neither a gateway token nor a token code (%d characters)", len(p)),
+	return refuse(fmt.Sprintf("neither a gateway token nor a passcode (%d characters)", len(p)),
 		"let the gateway send the third field (password1), uncut and not the directory password, as the RADIUS password")
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,7 @@ import (
 const (
 	vpn    = sallyport.IntegrationID("vpn")
 	alice  = sallyport.AccountName(`hospital\alice`)
+	carol  = sallyport.AccountName(`hospital\carol`)
 	secret = "gateway-shared-secret-22"
 )
 
@@ -58,19 +60,52 @@ func (d *directory) Identify(_ context.Context, typed string) (sallyport.Account
 	return "", sallyport.Errorf(sallyport.CodeNotFound, "no such user", nil)
 }
 
-// codes takes 123456 from alice, once.
+// codes takes 123456 from alice, once, and from carol the temporary code 87654321.
 type codes struct{ used atomic.Bool }
 
-func (c *codes) CheckCode(_ context.Context, account sallyport.AccountName, code sallyport.Secret, _ string) (bool, string, error) {
+func (c *codes) CheckCode(_ context.Context, account sallyport.AccountName, code sallyport.Secret, _ string, methods []sallyport.Method) (sallyport.Method, string, error) {
 	switch {
 	case account == `hospital\broken`:
-		return false, "", errors.New("store is locked")
-	case account != alice:
-		return false, "no device", nil
-	case code != "123456":
-		return false, "wrong code", nil
+		return "", "", errors.New("store is locked")
+	case account == carol && code == "87654321" && slices.Contains(methods, sallyport.MethodTemporary):
+		return sallyport.MethodTemporary, "", nil
+	case account != alice || code != "123456" || !slices.Contains(methods, sallyport.MethodCode):
+		return "", "wrong code", nil
+	case !c.used.CompareAndSwap(false, true):
+		return "", "code used before", nil
 	}
-	return c.used.CompareAndSwap(false, true), "code used before", nil
+	return sallyport.MethodCode, "", nil
+}
+
+// people have a licence and the app, those named otherwise aside.
+type people struct{}
+
+func (people) Standing(_ context.Context, account sallyport.AccountName) (sallyport.Standing, error) {
+	s := sallyport.Standing{
+		User:     &sallyport.User{Account: account, State: sallyport.UserActive},
+		Policy:   sallyport.UserPolicy{Name: "Nurses", Licensed: true, RemoteAccess: true},
+		Rule:     &sallyport.EnrolRule{Name: "Grace", Unenrolled: sallyport.UnenrolledPassword},
+		Workflow: sallyport.LoginWorkflow{Allowed: []sallyport.Combination{sallyport.PasswordAndApp, sallyport.PasswordAndSMS}},
+		Has:      sallyport.Authenticators{Apps: 1},
+	}
+	switch account.User() {
+	case "away":
+		return s, errors.New("database is away")
+	case "carol":
+		s.Has = sallyport.Authenticators{TemporaryCodes: []sallyport.TemporaryCode{{Expires: time.Now().Add(time.Hour)}}}
+	case "dave": // would get in through the overlay on the password alone
+		s.Has = sallyport.Authenticators{}
+	case "erin":
+		s.User.State = sallyport.UserDisabled
+	case "frank":
+		s.Policy.Licensed = false
+	case "grace":
+		s.Has = sallyport.Authenticators{Phones: 1}
+	case "visitor":
+		s.User = nil
+		s.Has = sallyport.Authenticators{}
+	}
+	return s, nil
 }
 
 // cloud is one shared by two appliances.
@@ -87,7 +122,8 @@ func (c *cloud) Claim(_ context.Context, list []*tunnelpb.Claim) ([]bool, error)
 
 type appliance struct {
 	*radius.Server
-	log *safeLog
+	log     *safeLog
+	records *records
 }
 
 var ring = func() gatewaytoken.Ring {
@@ -102,14 +138,15 @@ var ring = func() gatewaytoken.Ring {
 func start(t testing.TB, up claims.Cloud, even time.Duration) *appliance {
 	t.Helper()
 	claimer := claims.New(claims.Options{Cloud: up, Capacity: 1 << 16})
-	log := &safeLog{}
+	log, records := &safeLog{}, &records{}
 	s, err := radius.Listen(radius.Options{
 		Address: "127.0.0.1:0", Log: log.logger(),
-		Integrations: []sallyport.Integration{{ID: vpn, Nickname: "Hospital VPN", Secret: secret,
+		Integrations: []sallyport.Integration{{ID: vpn, Nickname: "Hospital VPN", Secret: secret, AllowNonLicensed: true,
 			Clients: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}},
 		Verifier: tokencheck.New(tokencheck.Options{
 			Keys: func() gatewaytoken.Ring { return ring }, Claimer: claimer,
-			Directory: &directory{}, Codes: &codes{}, Even: even,
+			Directory: &directory{}, Standings: people{}, Codes: &codes{}, Even: even,
+			Recorder: records, SupportCode: func(nonce [8]byte) string { return fmt.Sprintf("%x", nonce) },
 		}),
 	})
 	if err != nil {
@@ -125,7 +162,7 @@ func start(t testing.TB, up claims.Cloud, even time.Duration) *appliance {
 		}
 		claimer.Close()
 	})
-	return &appliance{s, log}
+	return &appliance{s, log, records}
 }
 
 var nonces atomic.Uint64
@@ -240,12 +277,13 @@ func TestRefusalsAreAllAlikeAndTheLogTellsThemApart(t *testing.T) {
 		{"alice", mint(alice, vpn, time.Now().Add(5*time.Minute)), "clock is more than 60 s ahead"},
 		{"alice", string(edited), "forged, damaged"},
 		{"alice", string(other.Mint(vpn, alice, [8]byte{}, time.Now())), "under a key that this appliance does not have"},
-		{"alice", fresh()[:47], "neither a gateway token nor a token code (47 characters)"},
+		{"alice", fresh()[:47], "neither a gateway token nor a passcode (47 characters)"},
 		{"alice", "Correct-Horse-7", "neither a gateway token nor"},
 		{"alice", "", "empty passcode"},
-		{"alice", "654321", "token code refused: wrong code"},
-		{"nobody", "123456", "token code refused: no device"},
-		{"broken", "123456", "could not check the token code: store is locked"},
+		{"alice", "654321", "passcode refused: wrong code"},
+		{"nobody", "123456", "passcode refused: wrong code"},
+		{"broken", "123456", "could not check the passcode: store is locked"},
+		{"away", "123456", "could not read what is known of the user: database is away"},
 		{"nobody@hospital.example", "123456", "unknown user"},
 		{"nobody@hospital.example", fresh(), "unknown user"},
 		{"down@hospital.example", fresh(), "directory did not answer"},

@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/internal/pki"
 	"github.com/sallyport/sallyport/internal/redisconn"
 	"github.com/sallyport/sallyport/test/apmsim"
+	"github.com/sallyport/sallyport/test/golive"
 	"github.com/sallyport/sallyport/tokensvc"
 	"github.com/sallyport/sallyport/tokensvc/deviceapi"
 	"github.com/sallyport/sallyport/tokensvc/push"
@@ -220,6 +221,9 @@ func (d *demo) addIntegration(ctx context.Context) (in integration, err error) {
 		Clients: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Origins: []string{d.url(portGateway)},
 	}
 	if _, err := s.PutIntegration(ctx, row); err != nil {
+		return in, err
+	}
+	if err := golive.Prepare(ctx, s); err != nil {
 		return in, err
 	}
 	d.ready.RADIUSSecret = string(in.secret)

@@ -1,0 +1,95 @@
+package login
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/policy"
+)
+
+// Standings tells what is known of an account when it logs in, as of one moment.
+type Standings interface {
+	Standing(ctx context.Context, account sallyport.AccountName) (sallyport.Standing, error)
+}
+
+// Admitter takes an account whose password was just found right into the list of users, when it is
+// within what is synchronised; false: it is not.
+type Admitter interface {
+	Admit(ctx context.Context, account sallyport.Account) (sallyport.User, bool, error)
+}
+
+// TemporaryCodes ends all temporary codes of an account and says how many there were.
+type TemporaryCodes interface {
+	EndTemporaryCodes(ctx context.Context, account sallyport.AccountName, why sallyport.TemporaryCodeEnd, now time.Time) (int, error)
+}
+
+// served are the methods that the engine can ask for.
+var served = []sallyport.Method{sallyport.MethodPush, sallyport.MethodCode, sallyport.MethodTemporary}
+
+// decide goes on as policy says, once the password is right.
+func (e *Engine) decide(ctx context.Context, s State, account sallyport.Account, in sallyport.Integration) (State, error) {
+	standing, err := e.standing(ctx, s, account)
+	if err != nil {
+		return State{}, err
+	}
+	d := policy.Decide(policy.Input{
+		Account: s.Account, Known: true, Standing: standing, Integration: in, Door: sallyport.DoorOverlay, Now: e.Now(),
+	})
+	e.decided(ctx, s, d)
+	switch d.Outcome {
+	case policy.Password:
+		return e.done(ctx, s, d.Why()), nil
+	case policy.Ask:
+		return e.ask(ctx, s, d, standing.Devices)
+	case policy.Enrol:
+		return e.deny(ctx, s, sallyport.ReasonNotEnrolled, d.Why()), nil
+	}
+	return e.deny(ctx, s, d.Reason, d.Why()), nil
+}
+
+// standing reads what is known of the account, and has it taken into the list of users if it is not there.
+func (e *Engine) standing(ctx context.Context, s State, account sallyport.Account) (sallyport.Standing, error) {
+	unavailable := func(err error) error {
+		return e.fail(ctx, s, sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("read standing: %w", err))
+	}
+	standing, err := e.Standings.Standing(ctx, s.Account)
+	if err != nil {
+		return standing, unavailable(err)
+	}
+	if e.Admitter == nil || standing.User != nil && standing.User.State != sallyport.UserRemoved {
+		return standing, nil
+	}
+	user, ok, err := e.Admitter.Admit(ctx, account)
+	switch {
+	case err != nil:
+		e.Log.WarnContext(ctx, "account not taken into the list of users", "account", s.Account, "support_code", s.Support, "err", err)
+		return standing, nil
+	case !ok:
+		return standing, nil
+	}
+	e.log(ctx, s, "account taken into the list of users", "step", 5, "account", s.Account, "user", user.ID)
+	if standing, err = e.Standings.Standing(ctx, s.Account); err != nil {
+		return standing, unavailable(err)
+	}
+	return standing, nil
+}
+
+// ask asks for the first of the methods.
+func (e *Engine) ask(ctx context.Context, s State, d policy.Decision, devices []sallyport.Device) (State, error) {
+	s.Plain = !d.NumberMatching
+	for _, m := range d.Methods {
+		if slices.Contains(served, m) {
+			s.Methods = append(s.Methods, m)
+		}
+	}
+	switch {
+	case len(s.Methods) == 0:
+		return e.deny(ctx, s, sallyport.ReasonNotEnrolled, "The user has no second factor that can be asked for at this door."), nil
+	case typed(s.Methods[0]):
+		return e.askCode(s, ""), nil
+	}
+	return e.push(ctx, s, devices)
+}
