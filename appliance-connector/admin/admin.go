@@ -22,6 +22,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/store"
+	"github.com/sallyport/sallyport/internal/sealed"
 )
 
 // Config is what a Service works with.
@@ -35,6 +36,13 @@ type Config struct {
 	// Domains and Synchroniser are those of the appliance.
 	Domains      Domains
 	Synchroniser Synchroniser
+	// Key (32 octets, the same on all appliances of the enterprise) seals what a browser carries between
+	// two steps of signing in.
+	Key sallyport.Key
+	// Directory checks those whose password is the directory's; nil: there are none.
+	Directory Directory
+	// Watched are the parts of the appliance whose health the overview shows.
+	Watched Watched
 	// Now and Sleep are the clock; nil: the system's.
 	Now   func() time.Time
 	Sleep func(context.Context, time.Duration)
@@ -44,14 +52,15 @@ type Config struct {
 // Service is the door. It is safe for concurrent use.
 type Service struct {
 	cfg Config
+	db  *store.Store // in nobody's name: for what comes before there is an actor
 	now func() time.Time
 	log *slog.Logger
 }
 
 // New makes a Service.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil {
-		return nil, errors.New("make administration: it needs a store")
+	if cfg.Store == nil || len(cfg.Key) != sealed.KeySize {
+		return nil, errors.New("make administration: it needs a store and a key")
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -59,7 +68,10 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Service{cfg: cfg, now: cfg.Now, log: cfg.Log}, nil
+	if cfg.Sleep == nil {
+		cfg.Sleep = sleep
+	}
+	return &Service{cfg: cfg, db: cfg.Store, now: cfg.Now, log: cfg.Log}, nil
 }
 
 // as opens the store in the actor's name for an operation, or says why the actor may not.
@@ -67,5 +79,14 @@ func (s *Service) as(actor sallyport.Actor, op Operation) (*store.Store, error) 
 	if err := May(actor, op); err != nil {
 		return nil, err
 	}
-	return s.cfg.Store.As(actor), nil
+	return s.db.As(actor), nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }

@@ -19,6 +19,8 @@ type permission struct {
 	// person: only somebody at the console or at the appliance's command line, never an API token. What
 	// makes or widens access is so.
 	person bool
+	// confirm: the console asks for the second factor again first, unless it was shown within ConfirmedFor.
+	confirm bool
 	// anybody: before there is an actor at all: signing in, and what only reads the actor's own request.
 	anybody bool
 }
@@ -27,15 +29,57 @@ type permission struct {
 var (
 	superOnly  = []sallyport.Role{sallyport.RoleSuper}
 	supervised = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAuditor}
-	admins     = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin}
 	overseers  = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleAuditor}
-	helpers    = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleHelpDesk}
 	everyone   = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleHelpDesk, sallyport.RoleAuditor}
 )
 
 // permissions is the whole table: an operation that is not in it cannot be done. Add a row with each
 // exported method of Service; the test of this file compares the two.
 var permissions = map[Operation]permission{
+	// account.go, factor.go, passkey.go, session.go, signin.go, token.go: a Session is the proof of who asks,
+	// and concerns its own administrator only.
+	"AskPasskey":       {anybody: true},
+	"ByToken":          {anybody: true},
+	"ChangePassword":   {anybody: true},
+	"ChangeProfile":    {anybody: true},
+	"CheckCode":        {anybody: true},
+	"CheckPasskey":     {anybody: true},
+	"DeletePasskey":    {anybody: true},
+	"DeleteTOTP":       {anybody: true},
+	"DeleteToken":      {anybody: true},
+	"EndSession":       {anybody: true},
+	"EnrolPasskey":     {anybody: true},
+	"EnrolTOTP":        {anybody: true},
+	"Factors":          {anybody: true},
+	"NewRecoveryCodes": {anybody: true},
+	"NewToken":         {anybody: true},
+	"OfferPasskey":     {anybody: true},
+	"OfferTOTP":        {anybody: true},
+	"OfferTOTPAgain":   {anybody: true},
+	"OwnTokens":        {anybody: true},
+	"Resume":           {anybody: true},
+	"Sessions":         {anybody: true},
+	"SignIn":           {anybody: true},
+	"SignOut":          {anybody: true},
+	"SignOutOthers":    {anybody: true},
+	// setup.go: before there is anybody. The code is made by the process and by root's command line only.
+	"IssueSetupCode": {anybody: true},
+	"NeedsSetup":     {anybody: true},
+	"Setup":          {anybody: true},
+
+	// administrator.go
+	"Administrator":        {roles: supervised},
+	"AdministratorFactors": {roles: supervised},
+	"Administrators":       {roles: supervised},
+	"DeleteAdministrator":  {roles: superOnly, person: true, confirm: true},
+	"PutAdministrator":     {roles: superOnly, person: true, confirm: true},
+	"ResetPassword":        {roles: superOnly, person: true, confirm: true},
+	"ResetSecondFactor":    {roles: superOnly, person: true, confirm: true},
+	// grant.go
+	"RoleGrants":    {roles: supervised},
+	"SetRoleGrants": {roles: superOnly, person: true, confirm: true},
+	// overview.go
+	"Overview": {roles: everyone, limited: true},
 	// setting.go
 	"ConsoleSettings":    {roles: overseers, limited: true},
 	"SetConsoleSettings": {roles: superOnly, person: true},
@@ -89,3 +133,6 @@ func May(actor sallyport.Actor, op Operation) error {
 	}
 	return nil
 }
+
+// NeedsConfirmation reports whether the second factor has to be shown again before the operation.
+func NeedsConfirmation(op Operation) bool { return permissions[op].confirm }

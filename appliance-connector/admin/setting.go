@@ -13,6 +13,8 @@ import (
 type ConsoleSettings struct {
 	// Idle is how long a session lasts without a request: 1 minute to 8 hours.
 	Idle time.Duration `json:"idle"`
+	// Version is that of what was read; it goes back with what is saved.
+	Version int64 `json:"-"`
 }
 
 const (
@@ -30,7 +32,7 @@ func (s *Service) ConsoleSettings(ctx context.Context, actor sallyport.Actor) (C
 	return s.consoleSettings(ctx)
 }
 
-// SetConsoleSettings changes them; running sessions follow at their next request.
+// SetConsoleSettings changes them, for sessions that begin from now on.
 func (s *Service) SetConsoleSettings(ctx context.Context, actor sallyport.Actor, v ConsoleSettings) error {
 	db, err := s.as(actor, "SetConsoleSettings")
 	if err != nil {
@@ -45,19 +47,17 @@ func (s *Service) SetConsoleSettings(ctx context.Context, actor sallyport.Actor,
 	if err != nil {
 		return fmt.Errorf("encode console settings: %w", err)
 	}
-	return db.SetSetting(ctx, consoleSetting, string(text))
+	return db.SetSection(ctx, consoleSetting, text, v.Version)
 }
 
 func (s *Service) consoleSettings(ctx context.Context) (ConsoleSettings, error) {
 	v := ConsoleSettings{Idle: defaultIdle}
-	text, err := s.cfg.Store.Setting(ctx, consoleSetting)
-	switch {
-	case sallyport.ErrorCode(err) == sallyport.CodeNotFound:
-		return v, nil
-	case err != nil:
+	text, version, err := s.db.Section(ctx, consoleSetting)
+	if err != nil || version == 0 {
 		return v, err
 	}
-	if err := json.Unmarshal([]byte(text), &v); err != nil {
+	v.Version = version
+	if err := json.Unmarshal(text, &v); err != nil {
 		return v, fmt.Errorf("read console settings: %w", err)
 	}
 	return v, nil
