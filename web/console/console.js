@@ -1,0 +1,88 @@
+// What the console does in the browser beside htmx: dialogs, copying, the search's keys, times in the reader's
+// own zone. Pages can be read without any of it.
+'use strict';
+
+document.documentElement.classList.add('js');
+
+const on = (event, selector, act) => document.addEventListener(event, e => {
+  const target = e.target instanceof Element && e.target.closest(selector);
+  if (target) act(target, e);
+});
+
+on('click', '[data-dialog]', button => document.getElementById(button.dataset.dialog)?.showModal());
+on('click', 'dialog [data-close]', button => button.closest('dialog').close());
+on('click', '.note [data-close]', button => button.closest('.note').remove());
+document.addEventListener('click', e => {
+  if (e.target instanceof HTMLDialogElement) e.target.close(); // beside the dialog: its content covers it otherwise
+});
+
+on('click', '[data-reveal]', button => {
+  const field = document.getElementById(button.dataset.reveal);
+  const shown = field.type === 'password';
+  field.type = shown ? 'text' : 'password';
+  button.setAttribute('aria-pressed', String(shown));
+});
+
+on('click', '[data-copy]', async button => {
+  const text = button.dataset.copyText ?? button.closest('.code')?.querySelector('pre')?.textContent ?? '';
+  const label = button.querySelector('span');
+  const before = label.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    label.textContent = 'Copied';
+  } catch {
+    label.textContent = 'Copy it by hand';
+  }
+  setTimeout(() => { label.textContent = before; }, 2500);
+});
+
+// A form is sent once, however often its button is pressed.
+document.addEventListener('submit', e => {
+  if (e.defaultPrevented || e.target.method !== 'post') return;
+  if (e.target.dataset.sent) { e.preventDefault(); return; }
+  e.target.dataset.sent = '1';
+});
+addEventListener('pageshow', () => document.querySelectorAll('[data-sent]').forEach(f => delete f.dataset.sent));
+
+// "/" and Ctrl-K go to the search; arrows walk through what it found.
+document.addEventListener('keydown', e => {
+  const field = document.querySelector('[data-find]');
+  if (!field) return;
+  const typing = e.target instanceof Element && e.target.closest('input, textarea, select, [contenteditable]');
+  if ((e.key === 'k' && (e.ctrlKey || e.metaKey)) || (e.key === '/' && !typing && !e.ctrlKey && !e.metaKey && !e.altKey)) {
+    e.preventDefault();
+    if (field.offsetParent) { field.focus(); field.select(); } else location.assign('/search');
+    return;
+  }
+  const box = field.closest('form');
+  if (!box.contains(document.activeElement)) return;
+  if (e.key === 'Escape') { field.value = ''; document.activeElement.blur(); document.getElementById('found').replaceChildren(); return; }
+  if (e.key !== 'ArrowDown' && e.key !== 'ArrowUp') return;
+  const stops = [field, ...box.querySelectorAll('.found a')];
+  const next = stops[stops.indexOf(document.activeElement) + (e.key === 'ArrowDown' ? 1 : -1)];
+  if (next) { e.preventDefault(); next.focus(); }
+});
+
+// Times in the reader's own zone and language, on pointing at them.
+const inOwnZone = root => root.querySelectorAll?.('time[datetime]').forEach(t => {
+  const when = new Date(t.dateTime);
+  if (!isNaN(when)) t.title = when.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+});
+const ready = root => {
+  inOwnZone(root);
+  root.querySelectorAll?.('form[data-send]').forEach(f => f.requestSubmit());
+};
+document.addEventListener('htmx:afterSwap', e => ready(e.target));
+
+// An answer that is no page (the appliance is gone, or has an error) leaves what there is as it is.
+document.addEventListener('htmx:beforeSwap', e => {
+  if (e.detail.xhr.status === 422) { e.detail.shouldSwap = true; e.detail.isError = false; }
+});
+
+// The setup code stands behind the "#" of the link, so that it is in no log on the way; from there it goes into the form.
+const setup = document.querySelector('[data-setup] [name=code]');
+if (setup && location.hash.length > 1) {
+  setup.value = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, '', location.pathname);
+}
+ready(document);
