@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
 // Watched is what the overview asks of the running appliance. Each may be nil.
@@ -44,11 +45,14 @@ type Stream struct {
 
 // Overview is the state of things at a glance.
 type Overview struct {
-	Version      string
-	Parts        []PartState
-	Tunnel       Tunnel
-	Gateways     int
-	Devices      int
+	Version  string
+	Parts    []PartState
+	Tunnel   Tunnel
+	Gateways int
+	// Users are those whom the actor looks after, Enrolled those of them who have a device.
+	Users, Enrolled int
+	// Logins counts those of the last day, an hour each.
+	Logins       []store.LoginCount
 	Attention    []Attention
 	AllWell      bool
 	AsksForHands bool // something is broken, not only advised
@@ -89,6 +93,9 @@ func (s *Service) Overview(ctx context.Context, actor sallyport.Actor) (Overview
 		return o, err
 	}
 	o.Gateways = len(list)
+	if err := s.countPeople(ctx, db, actor.Scope, &o); err != nil {
+		return o, err
+	}
 	o.Attention = s.partTroubles(o)
 	if o.AsksForHands = len(o.Attention) > 0; o.Gateways == 0 {
 		o.Attention = append(o.Attention, Attention{Title: "No gateway is connected yet", Text: "Users can log in once a gateway is added as an integration.", Path: "/integrations", Action: "Add a gateway"})
@@ -100,6 +107,22 @@ func (s *Service) Overview(ctx context.Context, actor sallyport.Actor) (Overview
 	}
 	o.AllWell = len(o.Attention) == 0
 	return o, nil
+}
+
+func (s *Service) countPeople(ctx context.Context, db *store.Store, scope sallyport.Scope, o *Overview) error {
+	yes, now := true, s.now()
+	all, err := db.Users(ctx, store.UserQuery{Scope: scope, Most: 1})
+	if err != nil {
+		return err
+	}
+	enrolled, err := db.Users(ctx, store.UserQuery{Scope: scope, Enrolled: &yes, Most: 1})
+	if err != nil {
+		return err
+	}
+	o.Users, o.Enrolled = all.Total, enrolled.Total
+	from := now.Truncate(time.Hour).Add(-23 * time.Hour)
+	o.Logins, err = db.LoginCounts(ctx, from, from.Add(24*time.Hour), time.Hour)
+	return err
 }
 
 func (s *Service) checkParts(ctx context.Context) []PartState {

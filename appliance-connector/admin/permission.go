@@ -76,6 +76,7 @@ var permissions = map[Operation]permission{
 	"ResetPassword":        {roles: superOnly, person: true, confirm: true},
 	"ResetSecondFactor":    {roles: superOnly, person: true, confirm: true},
 	// grant.go
+	"GrantDomains":  {roles: supervised},
 	"RoleGrants":    {roles: supervised},
 	"SetRoleGrants": {roles: superOnly, person: true, confirm: true},
 	// overview.go

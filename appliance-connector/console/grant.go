@@ -2,9 +2,11 @@ package console
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sallyport/sallyport"
 )
@@ -66,18 +68,30 @@ func commonName(dn string) string {
 	return dn[start:]
 }
 
-func (r *request) grantForm(version int64) Form {
+func (r *request) grantForm(version int64) (Form, error) {
+	domains, err := r.s.admin.GrantDomains(r.Request().Context(), r.Actor())
+	if err != nil {
+		return Form{}, err
+	}
+	var choice []Option
+	for _, id := range slices.SortedFunc(maps.Keys(domains), func(a, b sallyport.DomainID) int { return strings.Compare(domains[a], domains[b]) }) {
+		choice = append(choice, Option{Value: string(id), Label: domains[id], Chosen: string(id) == r.FormValue("domain")})
+	}
 	role := sallyport.Role(r.FormValue("role"))
 	if role == "" {
 		role = sallyport.RoleHelpDesk
 	}
 	f := r.form("Add the group",
+		Field{Kind: "select", Name: "domain", Label: "Domain", Options: choice, Required: true},
 		Field{Name: "group", Label: "Group", Value: r.FormValue("group"), Placeholder: "CN=VPN help desk,OU=Groups,DC=hospital,DC=test", Help: "The group’s distinguished name.", Required: true, Focus: true, Most: 400, Autocomplete: "off"},
 		Field{Kind: "radio", Name: "role", Label: "Role of its members", Options: roleOptions(sallyport.RoleSuper, role), Required: true},
 		Field{Kind: "area", Name: "ous", Label: "Look after", Value: r.FormValue("ous"), Rows: 3, Help: "Distinguished names of OUs, one a line. Leave it empty for everybody."},
 		Field{Kind: "hidden", Name: "version", Value: strconv.FormatInt(version, 10)})
 	f.Cancel = "/administrators/roles"
-	return f
+	if len(domains) == 0 {
+		f.Trouble = "There is no directory yet whose groups could have a role. Add one first."
+	}
+	return f, nil
 }
 
 func (r *request) showNewGrant(status int, f Form) error {
@@ -89,7 +103,11 @@ func (r *request) newGrantPage() error {
 	if err != nil {
 		return err
 	}
-	return r.showNewGrant(http.StatusOK, r.grantForm(version))
+	f, err := r.grantForm(version)
+	if err != nil {
+		return err
+	}
+	return r.showNewGrant(http.StatusOK, f)
 }
 
 // formVersion is the version of what a form changes: what it was when the page was opened.
@@ -111,11 +129,15 @@ func (r *request) newGrant() error {
 	if err != nil {
 		return err
 	}
-	g := sallyport.RoleGrant{Group: r.FormValue("group"), Role: sallyport.Role(r.FormValue("role")), Scope: sallyport.Scope{OUs: lines(r.FormValue("ous"))}}
+	g := sallyport.RoleGrant{Domain: sallyport.DomainID(r.FormValue("domain")), Group: r.FormValue("group"), Role: sallyport.Role(r.FormValue("role")), Scope: sallyport.Scope{OUs: lines(r.FormValue("ous"))}}
 	if err = r.s.admin.SetRoleGrants(ctx, r.Actor(), append(slices.Clone(list), g), version); err == nil {
 		return r.done("/administrators/roles", commonName(g.Group)+" has the role now.")
 	}
-	f, ok := r.grantForm(version).with(err)
+	f, ferr := r.grantForm(version)
+	if ferr != nil {
+		return ferr
+	}
+	f, ok := f.with(err)
 	if !ok {
 		return err
 	}
