@@ -186,15 +186,24 @@ func ago(t, now time.Time) string {
 		return "never"
 	}
 	switch d := now.Sub(t); {
+	case d < -time.Minute:
+		return "in " + span(-d)
 	case d < time.Minute:
 		return "just now"
-	case d < time.Hour:
-		return plural(int(d/time.Minute), "minute", "minutes") + " ago"
-	case d < 48*time.Hour:
-		return plural(int(d/time.Hour), "hour", "hours") + " ago"
 	default:
-		return plural(int(d/(24*time.Hour)), "day", "days") + " ago"
+		return span(d) + " ago"
 	}
+}
+
+// span is a length of time as people say it.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Hour:
+		return plural(int(d/time.Minute), "minute", "minutes")
+	case d < 48*time.Hour:
+		return plural(int(d/time.Hour), "hour", "hours")
+	}
+	return plural(int(d/(24*time.Hour)), "day", "days")
 }
 
 func stamp(t time.Time) string   { return t.UTC().Format("2 Jan 2006, 15:04") + " UTC" }

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -341,3 +342,5 @@ func (w *world) logins() {
 		w.t.Fatal(err)
 	}
 }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
