@@ -20,7 +20,9 @@ import (
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/api/tunnelpb"
 	"github.com/sallyport/sallyport/appliance-connector/activity"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
 	"github.com/sallyport/sallyport/appliance-connector/claims"
+	"github.com/sallyport/sallyport/appliance-connector/console"
 	"github.com/sallyport/sallyport/appliance-connector/devices"
 	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
@@ -62,6 +64,7 @@ type Config struct {
 	Peers      []claims.Peer
 	// AdminListen is the TCP address of health probes and metrics; empty: none.
 	AdminListen string
+	Console     ConsoleConfig
 	Version     string
 }
 
@@ -81,6 +84,10 @@ type Service struct {
 	door    *overlay.Door
 	joins   *trust.Host
 	records *activity.Recorder
+
+	admin       *admin.Service
+	console     *console.Server
+	consoleCert *console.Certificate
 }
 
 // OpenStore opens the store of an appliance whose data directory has the enterprise's keys.
@@ -123,7 +130,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Service, err err
 	if err = s.prepareClaims(ring); err != nil {
 		return s, err
 	}
-	return s, s.prepareDoors(ctx, ring)
+	if err = s.prepareDoors(ctx, ring); err != nil {
+		return s, err
+	}
+	return s, s.prepareConsole(ring)
 }
 
 func (s *Service) prepareTunnel(ring *keyring.Ring) error {
@@ -219,6 +229,9 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.peers != nil {
 		g.Go(func() error { return s.peers.Serve(ctx, s.claims) })
 	}
+	if s.console != nil {
+		g.Go(func() error { return s.runConsole(ctx) })
+	}
 	if s.cfg.AdminListen != "" {
 		l, err := net.Listen("tcp", s.cfg.AdminListen)
 		if err != nil {
@@ -281,6 +294,9 @@ func (s *Service) metrics() *prometheus.Registry {
 func (s *Service) close() {
 	if s.claims != nil {
 		s.claims.Close()
+	}
+	if s.console != nil {
+		s.logClose("console", s.console.Close())
 	}
 	if s.radius != nil {
 		s.logClose("radius", s.radius.Close())

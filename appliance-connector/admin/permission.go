@@ -29,6 +29,7 @@ type permission struct {
 var (
 	superOnly  = []sallyport.Role{sallyport.RoleSuper}
 	supervised = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAuditor}
+	admins     = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin}
 	overseers  = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleAuditor}
 	everyone   = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleHelpDesk, sallyport.RoleAuditor}
 )

@@ -29,7 +29,7 @@ const defaultData = "/var/lib/sallyport"
 func newApplianceCommand() *cobra.Command {
 	c := &cobra.Command{Use: "appliance", Short: "The appliance beside the company's directory"}
 	c.AddCommand(newApplianceRun(), newApplianceTrust(), newApplianceJoin(), newApplianceInvite(),
-		newApplianceEnrol(), newApplianceDevices())
+		newApplianceEnrol(), newApplianceDevices(), newConsoleLink())
 	return c
 }
 
@@ -125,6 +125,10 @@ are kept in the store: 'sallyport domain add'.`,
 	f := c.Flags()
 	f.StringVar(&cfg.RADIUSListen, "radius-listen", ":1812", "UDP address of the RADIUS server")
 	f.StringVar(&cfg.AdminListen, "admin-listen", "127.0.0.1:9113", "TCP address of /healthz, /readyz and /metrics; empty for none")
+	f.StringVar(&cfg.Console.Listen, "console-listen", ":8443", "TCP address of the admin console (HTTPS); empty for none")
+	f.StringVar(&cfg.Console.Cert, "console-cert", "", "PEM file with the console's certificate and its chain (default: one that the appliance makes itself)")
+	f.StringVar(&cfg.Console.Key, "console-key", "", "PEM file with the key of the console's certificate")
+	f.StringVar(&cfg.Console.URL, "console-url", "", "the console's address for browsers, https://HOST[:PORT]; other names are sent there (default: any)")
 	f.StringArrayVar(&cfg.TunnelAddresses, "tunnel-address", nil, "the cloud's tunnel, HOST:PORT, instead of the one from the provisioning; may be given more than once")
 	f.StringVar(&proxy, "proxy", "", "HTTP CONNECT proxy on the way to the cloud: http://[USER:PASSWORD@]HOST:PORT")
 	f.StringVar(&cfg.PeerListen, "peer-listen", "", "UDP address for the other appliances of the enterprise")

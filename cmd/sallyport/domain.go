@@ -44,8 +44,9 @@ func (p *place) withDomains(c *cobra.Command, f func(context.Context, *domainDes
 			return err
 		}
 		defer d.Close()
-		s, err := admin.New(admin.Config{Store: a.store, Domains: d,
-			Synchroniser: atOnce{appliance.NewSynchroniser(a.store, d, "command-"+sallyport.NewID(), quiet)}})
+		cfg := appliance.Administration(a.store, a.trust, a.ring)
+		cfg.Domains, cfg.Synchroniser = d, atOnce{appliance.NewSynchroniser(a.store, d, "command-"+sallyport.NewID(), quiet)}
+		s, err := admin.New(cfg)
 		if err != nil {
 			return err
 		}

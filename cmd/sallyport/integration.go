@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
+	appliance "github.com/sallyport/sallyport/appliance-connector"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
 )
 
@@ -39,8 +40,7 @@ type gatewayDesk struct {
 // withGateways opens the appliance's administration for f.
 func (p *place) withGateways(c *cobra.Command, f func(context.Context, *gatewayDesk) error) error {
 	return p.with(c, func(ctx context.Context, a *opened) error {
-		s, err := admin.New(admin.Config{Store: a.store, Enterprise: admin.Enterprise{
-			Tenant: a.trust.Tenant, CloudURL: a.trust.CloudURL, Fingerprint: a.ring.Fingerprint()}})
+		s, err := admin.New(appliance.Administration(a.store, a.trust, a.ring))
 		if err != nil {
 			return err
 		}

@@ -170,6 +170,7 @@ func (s *Stack) describe(file string, c settings) error {
 store: %q
 radius-listen: %s
 admin-listen: %s
+console-listen: 127.0.0.1:0
 peer-listen: %q
 tunnel-address: [%s]
 `, c.data, c.store, c.radius, c.admin, c.peer, strings.Join(c.tunnels, ", "))
