@@ -30,6 +30,7 @@ var (
 	superOnly  = []sallyport.Role{sallyport.RoleSuper}
 	supervised = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAuditor}
 	admins     = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin}
+	helpers    = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleHelpDesk}
 	overseers  = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleAuditor}
 	everyone   = []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleHelpDesk, sallyport.RoleAuditor}
 )
@@ -82,6 +83,47 @@ var permissions = map[Operation]permission{
 	"SetRoleGrants": {roles: superOnly, person: true, confirm: true},
 	// overview.go
 	"Overview": {roles: everyone, limited: true},
+	// user.go
+	"Users":               {roles: everyone, limited: true},
+	"User":                {roles: everyone, limited: true},
+	"Devices":             {roles: everyone, limited: true},
+	"AssignPolicy":        {roles: admins, limited: true},
+	"ReleasePolicy":       {roles: admins, limited: true},
+	"RequireSecondFactor": {roles: helpers, limited: true},
+	"DeleteDevice":        {roles: helpers, limited: true},
+	// temporarycode.go
+	"IssueTemporaryCode":  {roles: helpers, limited: true, person: true},
+	"TemporaryCodes":      {roles: everyone, limited: true},
+	"RevokeTemporaryCode": {roles: helpers, limited: true},
+	// userpolicy.go, workflow.go, enrolrule.go
+	"UserPolicies":         {roles: everyone, limited: true},
+	"UserPolicy":           {roles: everyone, limited: true},
+	"PutUserPolicy":        {roles: admins},
+	"DeleteUserPolicy":     {roles: admins},
+	"SetDefaultUserPolicy": {roles: admins},
+	"PolicyRules":          {roles: overseers},
+	"SetPolicyRules":       {roles: admins},
+	"Licences":             {roles: everyone, limited: true},
+	"LoginWorkflow":        {roles: everyone, limited: true},
+	"SetLoginWorkflow":     {roles: admins},
+	"AssociateWorkflow":    {roles: admins},
+	"EnrolRules":           {roles: everyone, limited: true},
+	"EnrolRule":            {roles: everyone, limited: true},
+	"PutEnrolRule":         {roles: admins},
+	"DeleteEnrolRule":      {roles: admins},
+	"AssociatePolicies":    {roles: admins},
+	// login.go
+	"Logins":            {roles: everyone},
+	"UserLogins":        {roles: everyone, limited: true},
+	"ExplainLogin":      {roles: everyone, limited: true},
+	"EachLogin":         {roles: overseers},
+	"RADIUSRequests":    {roles: everyone},
+	"EachRADIUSRequest": {roles: overseers},
+	// audit.go, report.go
+	"AuditRecords":    {roles: supervised},
+	"EachAuditRecord": {roles: supervised},
+	"VerifyAudit":     {roles: supervised},
+	"EachUser":        {roles: overseers, limited: true},
 	// setting.go
 	"ConsoleSettings":    {roles: overseers, limited: true},
 	"SetConsoleSettings": {roles: superOnly, person: true},

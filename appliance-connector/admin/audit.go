@@ -1,0 +1,36 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/store"
+)
+
+// AuditRecords returns a page of the audit trail, the newest first.
+func (s *Service) AuditRecords(ctx context.Context, actor sallyport.Actor, q store.AuditQuery) (store.AuditPage, error) {
+	db, err := s.as(actor, "AuditRecords")
+	if err != nil {
+		return store.AuditPage{}, err
+	}
+	return db.AuditRecords(ctx, q)
+}
+
+// EachAuditRecord calls each with every record asked for, chain by chain, the oldest first, for export.
+func (s *Service) EachAuditRecord(ctx context.Context, actor sallyport.Actor, q store.AuditQuery, each func(sallyport.AuditRecord) error) error {
+	db, err := s.as(actor, "EachAuditRecord")
+	if err != nil {
+		return err
+	}
+	return db.EachAuditRecord(ctx, q, each)
+}
+
+// VerifyAudit checks the whole trail and returns the first place where it does not hold, or nil, and how
+// many records it checked.
+func (s *Service) VerifyAudit(ctx context.Context, actor sallyport.Actor, progress func(records int64)) (*store.AuditFinding, error) {
+	db, err := s.as(actor, "VerifyAudit")
+	if err != nil {
+		return nil, err
+	}
+	return db.VerifyAudit(ctx, progress)
+}
