@@ -16,6 +16,15 @@ func (s *Service) AuditRecords(ctx context.Context, actor sallyport.Actor, q sto
 	return db.AuditRecords(ctx, q)
 }
 
+// AuditRecord returns one record by its chain and number.
+func (s *Service) AuditRecord(ctx context.Context, actor sallyport.Actor, chain string, sequence int64) (sallyport.AuditRecord, error) {
+	db, err := s.as(actor, "AuditRecord")
+	if err != nil {
+		return sallyport.AuditRecord{}, err
+	}
+	return db.AuditRecord(ctx, chain, sequence)
+}
+
 // EachAuditRecord calls each with every record asked for, chain by chain, the oldest first, for export.
 func (s *Service) EachAuditRecord(ctx context.Context, actor sallyport.Actor, q store.AuditQuery, each func(sallyport.AuditRecord) error) error {
 	db, err := s.as(actor, "EachAuditRecord")

@@ -121,6 +121,7 @@ var permissions = map[Operation]permission{
 	"EachRADIUSRequest": {roles: overseers},
 	// audit.go, report.go
 	"AuditRecords":    {roles: supervised},
+	"AuditRecord":     {roles: supervised},
 	"EachAuditRecord": {roles: supervised},
 	"VerifyAudit":     {roles: supervised},
 	"EachUser":        {roles: overseers, limited: true},

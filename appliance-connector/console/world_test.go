@@ -22,6 +22,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/internal/deviceproto"
 )
@@ -97,7 +98,12 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.admin, err = admin.New(admin.Config{Store: w.store, Key: w.key, Directory: o.directory, Watched: o.watched, Now: w.clock.Now, Sleep: w.sleep, Log: log})
+	domains, err := directory.New(directory.Options{Log: log, Now: w.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(domains.Close)
+	w.admin, err = admin.New(admin.Config{Store: w.store, Key: w.key, Domains: domains, Directory: o.directory, Watched: o.watched, Now: w.clock.Now, Sleep: w.sleep, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,6 +78,23 @@ func (s *Store) AuditRecords(ctx context.Context, q AuditQuery) (page AuditPage,
 	}
 }
 
+// AuditRecord returns one record, or not_found.
+func (s *Store) AuditRecord(ctx context.Context, chain string, sequence int64) (sallyport.AuditRecord, error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	c := &conditions{}
+	c.add("chain = ?", chain)
+	c.add("sequence = ?", sequence)
+	list, err := s.auditRecords(ctx, c, "sequence", 1)
+	if err != nil {
+		return sallyport.AuditRecord{}, s.engine.failure("read audit record", err)
+	}
+	if len(list) == 0 {
+		return sallyport.AuditRecord{}, notFound("audit record")
+	}
+	return list[0], nil
+}
+
 func (s *Store) auditBefore(ctx context.Context, q AuditQuery, at *mark, most int) ([]sallyport.AuditRecord, error) {
 	c := q.conditions()
 	if at != nil {

@@ -32,7 +32,9 @@ type UserQuery struct {
 	State  sallyport.UserState // empty: not removed
 	// Enrolled asks for those who have a device, or have none.
 	Enrolled *bool
-	OU       string // DN; users below it
+	// RemoteAccess asks for those whose user policy is live for remote access and licensed.
+	RemoteAccess bool
+	OU           string // DN; users below it
 	// IDs, unless nil, are the only users that are meant: at most 1,000, and none when it is empty.
 	IDs []sallyport.UserID
 	// Scope leaves out whom an administrator may not see.
@@ -175,6 +177,9 @@ func (q UserQuery) conditions(ctx context.Context, tx *sql.Tx) (conditions, erro
 	c.equal("policy_id", string(q.Policy))
 	if q.Enrolled != nil {
 		c.add(map[bool]string{true: "", false: "NOT "}[*q.Enrolled] + `EXISTS (SELECT 1 FROM devices WHERE devices.account = users.account)`)
+	}
+	if q.RemoteAccess {
+		c.add(`policy_id IN (SELECT id FROM user_policies WHERE remote_access = 1 AND licensed = 1)`)
 	}
 	if q.IDs != nil {
 		c.add(`id IN (`+marks(len(q.IDs))+`)`, texts(q.IDs)...)

@@ -1,0 +1,165 @@
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport"
+)
+
+func (s *Server) loginRoutes() {
+	s.page("/logins/explain", "ExplainLogin", (*request).explainLogin)
+	s.finders = append(s.finders, finder{"Logins", "ExplainLogin", findLogin})
+}
+
+func loginColumns() []Column {
+	return []Column{{Label: "When"}, {Label: "User"}, {Label: "Came in by"}, {Label: "Second factor"}, {Label: "Ended"}, {Label: "Support code"}}
+}
+
+func loginRow(l sallyport.LoginRecord) []Cell {
+	user := Cell{Text: orNone(l.UserName)}
+	if l.Account != "" && !strings.EqualFold(string(l.Account), l.UserName) {
+		user.Sub = string(l.Account)
+	}
+	end := Cell{Badge: outcomeBadge(l.Outcome), Sub: reasonWords(l.Reason)}
+	code := Cell{Text: l.SupportCode}
+	if l.SupportCode != "" {
+		code.Path = "/logins/explain?code=" + l.SupportCode
+	}
+	return []Cell{{Time: l.Time}, user, {Text: doorWords(l.Door), Sub: l.Address}, {Text: orNone(string(l.Method))}, end, code}
+}
+
+func doorWords(d sallyport.Door) string {
+	if d == sallyport.DoorRADIUS {
+		return "The gateway (RADIUS)"
+	}
+	return "The overlay"
+}
+
+func outcomeBadge(o sallyport.Outcome) Badge {
+	switch o {
+	case sallyport.OutcomeGranted:
+		return Badge{"ok", "Let in"}
+	case sallyport.OutcomeDenied:
+		return Badge{"bad", "Refused"}
+	case sallyport.OutcomeAbandoned:
+		return Badge{"warn", "Given up"}
+	}
+	return Badge{"info", "Under way"}
+}
+
+// reasonWords says why a login ended as it did, as the help desk would.
+func reasonWords(r sallyport.Reason) string {
+	switch r {
+	case "":
+		return ""
+	case sallyport.ReasonCredentials:
+		return "Name or password not right, or the account may not log in"
+	case sallyport.ReasonNotEnrolled:
+		return "The password was right, but there is no second factor"
+	case sallyport.ReasonWrongNumber:
+		return "Another number was typed on the phone"
+	case sallyport.ReasonRejected:
+		return "The user said no on the phone"
+	case sallyport.ReasonNotMe:
+		return "The user said “this was not me”"
+	case sallyport.ReasonTimeout:
+		return "Nobody answered on the phone in time"
+	case sallyport.ReasonSuperseded:
+		return "A newer login took its place"
+	case sallyport.ReasonWrongCode:
+		return "The code was wrong, used already or too old"
+	case sallyport.ReasonTooManyCodes:
+		return "Too many wrong codes"
+	case sallyport.ReasonCancelled:
+		return "Cancelled on the page"
+	case sallyport.ReasonExpired:
+		return "The page waited too long"
+	case sallyport.ReasonUnavailable:
+		return "A part that is needed did not answer"
+	case sallyport.ReasonPushFailed:
+		return "The notification could not be delivered"
+	case sallyport.ReasonBadApproval:
+		return "The answer of the phone did not verify"
+	}
+	return strings.ReplaceAll(string(r), "_", " ")
+}
+
+func findLogin(r *request, words string) ([]found, error) {
+	record, _, err := r.s.admin.ExplainLogin(r.Request().Context(), r.Actor(), words)
+	if err != nil {
+		return nil, nil // what is no support code finds no login
+	}
+	return []found{{Label: record.SupportCode, Hint: record.UserName + ", " + stamp(record.Time), Path: "/logins/explain?code=" + record.SupportCode}}, nil
+}
+
+func (r *request) explainLogin() error {
+	code := r.QueryParam("code")
+	ask := CardPage{Cards: []Card{{Title: "Support code", Text: "The page that refused the user shows it: two groups of four characters, such as 7H2K-9QXM."}}}
+	page := Page{Title: "Explain a login", Lead: "What happened, from the browser to the directory, the phone and the gateway.", Content: "explain"}
+	d := explanation{Code: code, Page: ask}
+	if code != "" {
+		record, events, err := r.s.admin.ExplainLogin(r.Request().Context(), r.Actor(), code)
+		switch {
+		case sallyport.ErrorCode(err) == sallyport.CodeNotFound:
+			d.Page.Cards[0].Alert = &Alert{"warn", "Nothing found", "No login has this code. Ask the user to read it out again; logins are kept as long as the settings say."}
+		case err != nil:
+			return err
+		default:
+			d.Page.Cards = []Card{loginCard(record), timelineCard(events)}
+		}
+	}
+	page.Data = d
+	return r.show(page)
+}
+
+// explanation is the page that explains a login.
+type explanation struct {
+	Code string
+	Page CardPage
+}
+
+func loginCard(l sallyport.LoginRecord) Card {
+	c := Card{Title: "Login " + l.SupportCode}
+	if l.ID == "" {
+		c.Text = "It has not ended yet."
+		return c
+	}
+	c.Facts = []Fact{{"Ended", Cell{Badge: outcomeBadge(l.Outcome)}}}
+	if l.Reason != "" {
+		c.Facts = append(c.Facts, fact("Told the user", reasonWords(l.Reason)))
+	}
+	if l.Detail != "" {
+		c.Facts = append(c.Facts, fact("The cause", l.Detail))
+	}
+	return Card{Title: c.Title, Facts: append(c.Facts, fact("User name as typed", orNone(l.UserName)), fact("Account", orNone(string(l.Account))),
+		factTime("Began", l.Time), fact("Came in by", doorWords(l.Door)), fact("From", orNone(l.Address)), fact("Appliance", orNone(string(l.Appliance))))}
+}
+
+func timelineCard(events []sallyport.LoginEvent) Card {
+	c := Card{Title: "Step by step"}
+	for _, e := range events {
+		s := Step{Title: e.Message, Text: detailWords(e.Detail), Time: e.Time}
+		if e.Step > 0 {
+			s.Badge = Badge{"info", fmt.Sprint(e.Step)}
+		}
+		c.Steps = append(c.Steps, s)
+	}
+	return c
+}
+
+// detailWords writes the detail of an event as "name: value".
+func detailWords(detail json.RawMessage) string {
+	var m map[string]any
+	if json.Unmarshal(detail, &m) != nil {
+		return ""
+	}
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, strings.ReplaceAll(k, "_", " ")+": "+fmt.Sprint(m[k]))
+	}
+	return strings.Join(out, " · ")
+}
