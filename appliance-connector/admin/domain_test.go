@@ -43,7 +43,7 @@ func domainsOf(t *testing.T) (*Service, *store.Store, *controllers) {
 	}
 	t.Cleanup(d.Close)
 	c := &controllers{Directory: d}
-	s, err := New(Config{Store: db, Domains: c})
+	s, err := New(Config{Store: db, Key: sallyport.Key(strings.Repeat("k", 32)), Domains: c})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func gateways(t *testing.T) (*Service, *store.Store) {
 			t.Error(err)
 		}
 	})
-	s, err := New(Config{Store: db, Now: now, Groups: wards{},
+	s, err := New(Config{Store: db, Key: sallyport.Key(strings.Repeat("k", 32)), Now: now, Groups: wards{},
 		Enterprise: Enterprise{Tenant: "hospital", CloudURL: "https://cloud.example", Fingerprint: strings.Repeat("f", 43)}})
 	if err != nil {
 		t.Fatal(err)

@@ -114,7 +114,7 @@ func (r *request) auditRecord() error {
 		text  json.RawMessage
 	}{{"Before", a.Before}, {"After", a.After}} {
 		if len(part.text) > 0 {
-			d.Cards = append(d.Cards, Card{Title: part.title, Code: &Code{Label: part.title, Text: indented(part.text), Long: true}})
+			d.Cards = append(d.Cards, Card{Title: part.title, Code: &Code{Label: part.title + ", as recorded", Text: indented(part.text), Long: true}})
 		}
 	}
 	return r.show(Page{Title: "Record " + chain + " " + r.Param("sequence"), Crumbs: []Link{{"Audit", "/audit"}}, Content: "cardpage", Data: d})

@@ -390,7 +390,7 @@ func TestKeysReachTheSearch(t *testing.T) {
 		p.do("press", press)
 		p.until(`document.activeElement.matches("[data-find]")`)
 	}
-	p.do("type", chromedp.KeyEvent("oli"))
+	p.do("type", chromedp.KeyEvent("olive"))
 	p.until(`document.querySelector("#found a")`)
 	p.picture("search-as-you-type")
 	p.do("go", chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.Enter))

@@ -139,14 +139,14 @@ func TestHelpDeskHelpsItsOwnUsersOnly(t *testing.T) {
 	if a := send(c, path+"/temporary-code", "life", "9000h"); a.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(a.body, "15 minutes to 90 days") {
 		t.Errorf("a life without end: %d", a.StatusCode)
 	}
-	send(c, path + "/revoke-temporary-code")
+	send(c, path+"/revoke-temporary-code")
 	if _, ok, _ := w.store.MatchTemporaryCode(t.Context(), users["alice"].Account, sallyport.Secret(code), w.clock.Now()); ok {
 		t.Error("a revoked code is good")
 	}
 	if a := send(c, "/users/assign", "to", "default", "expected", "2"); a.StatusCode != http.StatusForbidden {
 		t.Errorf("the help desk assigns policies: %d", a.StatusCode)
 	}
-	send(c, path + "/devices/" + strings.Repeat("d", 43) + "/delete")
+	send(c, path+"/devices/"+strings.Repeat("d", 43)+"/delete")
 	if list, err := w.store.Devices(t.Context(), users["alice"].Account); err != nil || len(list) != 0 {
 		t.Errorf("the lost device is there: %v %v", list, err)
 	}
