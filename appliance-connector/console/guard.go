@@ -65,7 +65,7 @@ func origin(c echo.Context) string { return "https://" + strings.ToLower(c.Reque
 func safe(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // errOtherSite is a form that was sent from elsewhere.
-var errOtherSite = errors.New("Origin or Sec-Fetch-Site names another site, or the browser sends neither")
+var errOtherSite = errors.New("header Origin or Sec-Fetch-Site names another site, or the browser sends neither")
 
 // sameOrigin refuses whatever changes something unless the browser says that the console's own page sent
 // it. It holds before anybody is signed in, too: else somebody could be signed in as somebody else.

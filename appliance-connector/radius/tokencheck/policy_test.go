@@ -48,8 +48,10 @@ func (r *records) Audit(a sallyport.AuditRecord) {
 
 func TestATemporaryCodeIsTakenInTheGatewaysOwnForm(t *testing.T) {
 	a := start(t, nil, time.Millisecond)
-	if !ask(t, a, packet(t, "carol", "87654321")) || !ask(t, a, packet(t, "carol", "87654321")) {
-		t.Errorf("refused:\n%s", a.log)
+	for range 2 {
+		if !ask(t, a, packet(t, "carol", "87654321")) {
+			t.Errorf("refused:\n%s", a.log)
+		}
 	}
 	if ask(t, a, packet(t, "alice", "87654321")) {
 		t.Error("taken from somebody else")
