@@ -42,6 +42,9 @@ type SignInRequest struct {
 // errSignIn is the one answer to whatever is wrong with a name and a password.
 var errSignIn = sallyport.Errorf(sallyport.CodeDenied, "Name or password is not right.", nil)
 
+// FactorAsked is what the log says when a password was right.
+const FactorAsked = "administrator goes on to the second factor"
+
 // SignIn checks name and password, and gives a session that waits for the second factor. Unknown names,
 // wrong passwords and disabled administrators have the same answer after the same time.
 func (s *Service) SignIn(ctx context.Context, r SignInRequest) (*Session, error) {
@@ -58,6 +61,7 @@ func (s *Service) SignIn(ctx context.Context, r SignInRequest) (*Session, error)
 		return nil, err
 	}
 	s.succeeded(ctx, counters)
+	s.log.InfoContext(ctx, FactorAsked, "administrator", a.Name, "address", r.Visitor.Address)
 	return s.begin(ctx, a, r.Visitor, time.Time{}, r.Before)
 }
 

@@ -58,6 +58,7 @@ const (
 	portApplianceAdmin
 	portAPNs
 	portFCM
+	portConsole
 	// Ports is how many the demo takes from its base on.
 	Ports
 )
@@ -258,13 +259,16 @@ Sallyport runs. Everything is on this machine and ends with Ctrl-C.
        %s    (the modern page)
   3. Type the two digits that the page shows on the phone.
 
+  The console for administrators (the browser warns: its certificate is the appliance's own):
+       %s     as %s, password %s; the code is told below when it is asked for.
+
   To try as well: bob, %s (right password, account disabled); carol, %s (no phone enrolled).
   A phone on the command line, enrolled for alice as well:
        sallyport authenticator watch --store %s
 
 What happens is told below; the numbers are those of docs/login-steps.md.
 
-`, d.ready.PhoneURL, string(accounts[0].Password), d.ready.GatewayURL, d.ready.ModernURL, string(accounts[1].Password), string(accounts[2].Password), d.ready.DeviceStore)
+`, d.ready.PhoneURL, string(accounts[0].Password), d.ready.GatewayURL, d.ready.ModernURL, d.ready.ConsoleURL, consoleUser, string(consolePassword), string(accounts[1].Password), string(accounts[2].Password), d.ready.DeviceStore)
 	if err != nil || d.ReadyFile == "" {
 		return err
 	}

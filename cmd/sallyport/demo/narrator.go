@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
+
+	"github.com/sallyport/sallyport/appliance-connector/admin"
 )
 
 // steps are the sixteen steps of a login, as docs/login-steps.md counts them.
@@ -36,10 +39,12 @@ type narrator struct {
 	out  io.Writer
 	mu   *sync.Mutex
 	with []slog.Attr
+	// generator shows the codes that the console asks for; it holds nil until there is one.
+	generator *atomic.Pointer[generator]
 }
 
 func newNarrator(out io.Writer, next slog.Handler) *narrator {
-	return &narrator{next: next, out: out, mu: &sync.Mutex{}}
+	return &narrator{next: next, out: out, mu: &sync.Mutex{}, generator: &atomic.Pointer[generator]{}}
 }
 
 // Enabled takes everything: some steps are told at the debug level, since they are of no interest to
@@ -63,6 +68,9 @@ func (n *narrator) Handle(ctx context.Context, r slog.Record) error {
 		see(a)
 	}
 	r.Attrs(see)
+	if g := n.generator.Load(); g != nil && r.Message == admin.FactorAsked {
+		n.say("%s      console: the code is %s\n", r.Time.Format("15:04:05.000"), g.code(r.Time))
+	}
 	if step >= 1 && step <= 16 {
 		n.say("%s  %2d  %s : %s %s\n", r.Time.Format("15:04:05.000"), step, steps[step], r.Message, strings.Join(details, " "))
 	} else if r.Level >= slog.LevelWarn {

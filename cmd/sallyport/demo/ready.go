@@ -12,15 +12,17 @@ type Ready struct {
 	GatewayURL      string `json:"gateway_url"`
 	ModernURL       string `json:"gateway_modern_url"`
 	PhoneURL        string `json:"phone_url"`
-	ConsoleURL      string `json:"console_url"` // empty until there is a console
+	ConsoleURL      string `json:"console_url"` // https, with the appliance's own certificate
 	ConsoleUser     string `json:"console_user"`
 	ConsolePassword string `json:"console_password"`
-	CloudURL        string `json:"cloud_url"`
-	TokensvcURL     string `json:"tokensvc_url"`
-	RADIUSAddr      string `json:"radius_addr"`
-	RADIUSSecret    string `json:"radius_secret"`
-	LDAPURL         string `json:"ldap_url"`
-	EnterpriseID    string `json:"enterprise_id"`
+	// ConsoleTOTPSecret is of the console user's code generator: base32, for 'oathtool --totp -b'.
+	ConsoleTOTPSecret string `json:"console_totp_secret"`
+	CloudURL          string `json:"cloud_url"`
+	TokensvcURL       string `json:"tokensvc_url"`
+	RADIUSAddr        string `json:"radius_addr"`
+	RADIUSSecret      string `json:"radius_secret"`
+	LDAPURL           string `json:"ldap_url"`
+	EnterpriseID      string `json:"enterprise_id"`
 	// DeviceStore is the folder of a command-line device of the enrolled user, for
 	// 'sallyport authenticator --store'.
 	DeviceStore string `json:"device_store"`

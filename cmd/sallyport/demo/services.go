@@ -123,8 +123,12 @@ func (d *demo) startAppliance(ctx context.Context) error {
 	if err := d.addDomain(ctx, ring); err != nil {
 		return err
 	}
+	if err := d.addAdministrator(ctx, ring); err != nil {
+		return err
+	}
 	d.app, err = appliance.New(ctx, appliance.Config{
 		DataDir: d.applianceDir(), RADIUSListen: d.addr(portRADIUS), AdminListen: d.addr(portApplianceAdmin), Version: d.Version,
+		Console: appliance.ConsoleConfig{Listen: d.addr(portConsole), URL: d.consoleURL()},
 	}, d.log)
 	if err != nil {
 		return err
