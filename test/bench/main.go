@@ -82,6 +82,7 @@ var measurements = []measurement{
 	{"tunnels", "idle tunnels on one replica", measureTunnels},
 	{"login", "whole logins", measureLogins},
 	{"overlay", "the overlay in a page", measureOverlay},
+	{"administration", "100,000 users in store, directory and lists", measureAdministration},
 }
 
 func measureAll(ctx context.Context, args []string) error {

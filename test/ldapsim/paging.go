@@ -13,7 +13,7 @@ const (
 	maxValRange = 1500 // values of one attribute
 )
 
-// page is the control of simple paged results (RFC 2696); the cookie is the number of entries given.
+// page is the control of simple paged results (RFC 2696); the cookie is the number of entries looked at.
 type page struct {
 	size int64
 	from int
@@ -78,18 +78,17 @@ func (p *page) answer(next int) *ber.Packet {
 	return list
 }
 
-// cut takes out of the found entries those of the page, or as many as come at once without paging.
-func (p *page) cut(found []*ber.Packet) (entries []*ber.Packet, next int, r result) {
+// first is the entry with which the page begins, and most is how many entries come at once.
+func (p *page) first() int {
 	if p == nil {
-		if len(found) > maxPageSize {
-			return found[:maxPageSize], -1, result{ldap.LDAPResultSizeLimitExceeded, ""}
-		}
-		return found, -1, result{ldap.LDAPResultSuccess, ""}
+		return 0
 	}
-	from := min(p.from, len(found))
-	to := min(from+int(min(p.size, maxPageSize)), len(found))
-	if to < len(found) {
-		return found[from:to], to, result{ldap.LDAPResultSuccess, ""}
+	return p.from
+}
+
+func (p *page) most() int {
+	if p == nil {
+		return maxPageSize
 	}
-	return found[from:], -1, result{ldap.LDAPResultSuccess, ""}
+	return int(min(p.size, maxPageSize))
 }

@@ -29,7 +29,8 @@ func (s *session) search(m message) ([]*ber.Packet, result) {
 		return nil, result{ldap.LDAPResultProtocolError, ""}
 	}
 	if q.root && q.scope == ldap.ScopeBaseObject {
-		return q.pick([]*entry{s.dir.root}, s.dir.shown)
+		found, _, r := q.pick([]*entry{s.dir.root}, nil, s.dir.shown)
+		return found, r
 	}
 	if !s.bound {
 		return nil, result{ldap.LDAPResultOperationsError, "000004DC: LdapErr: DSID-0C090A5C, comment: " +
@@ -38,30 +39,33 @@ func (s *session) search(m message) ([]*ber.Packet, result) {
 	if !s.dir.has(q.base) {
 		return nil, result{ldap.LDAPResultNoSuchObject, "0000208D: NameErr: DSID-0310028B, problem 2001 (NO_OBJECT), data 0"}
 	}
-	found, r := q.pick(s.dir.entries, s.dir.shown)
-	if r.code != ldap.LDAPResultSuccess {
-		return found, r
-	}
-	found, next, r := m.page.cut(found)
-	if m.page != nil {
+	found, next, r := q.pick(s.dir.entries, m.page, s.dir.shown)
+	if m.page != nil && r.code == ldap.LDAPResultSuccess {
 		s.control = m.page.answer(next)
 	}
 	return found, r
 }
 
-// pick returns those entries that the query asks for, as shown shows them.
-func (q query) pick(entries []*entry, shown func(*entry) *entry) ([]*ber.Packet, result) {
-	var found []*ber.Packet
-	for _, e := range entries {
+// pick returns those entries of a page that the query asks for, as shown shows them, and where the next page
+// begins, -1 for nowhere. Without a page as many come as at once.
+func (q query) pick(entries []*entry, p *page, shown func(*entry) *entry) (found []*ber.Packet, next int, r result) {
+	from := min(p.first(), len(entries))
+	for i, e := range entries[from:] {
 		if !q.inScope(e) || !matches(q.filter, e) {
 			continue
 		}
 		if q.sizeLimit > 0 && int64(len(found)) >= q.sizeLimit {
-			return found, result{ldap.LDAPResultSizeLimitExceeded, ""}
+			return found, -1, result{ldap.LDAPResultSizeLimitExceeded, ""}
+		}
+		if len(found) >= p.most() {
+			if p == nil {
+				return found, -1, result{ldap.LDAPResultSizeLimitExceeded, ""}
+			}
+			return found, from + i, result{ldap.LDAPResultSuccess, ""}
 		}
 		found = append(found, shown(e).packet(q.attributes))
 	}
-	return found, result{ldap.LDAPResultSuccess, ""}
+	return found, -1, result{ldap.LDAPResultSuccess, ""}
 }
 
 func parseQuery(op *ber.Packet) (query, bool) {
