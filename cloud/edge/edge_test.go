@@ -76,8 +76,25 @@ func TestLimiterRemembersABoundedNumberOfNames(t *testing.T) {
 			t.Fatalf("name %d is limited at once", i)
 		}
 	}
-	if n := len(l.full); n > 100 {
+	if n := len(l.young) + len(l.old); n > 100 {
 		t.Errorf("%d names", n)
+	}
+}
+
+func TestLimiterKeepsWhoAsksOnInMindUnderAFloodOfNames(t *testing.T) {
+	now := time.Unix(0, 0)
+	l := NewLimiter(Rate{PerSecond: 0.001, Burst: 2}, 100, func() time.Time { return now })
+	allowed := 0
+	for i := range 10_000 {
+		if !l.Allow(fmt.Sprint(i)) {
+			t.Fatalf("name %d is limited at once", i)
+		}
+		if i%40 == 0 && l.Allow("flooder") {
+			allowed++
+		}
+	}
+	if allowed != 2 {
+		t.Errorf("%d of the flooder's were allowed, want 2", allowed)
 	}
 }
 

@@ -12,22 +12,22 @@ type Rate struct {
 }
 
 // Limiter is a token bucket for each name, in the form of the generic cell rate algorithm: one
-// moment is all that is kept of a name. It never holds more than max names: those whose bucket is
-// full again are forgotten first, and under a flood of names any, which lets a flooder off but
-// harms nobody else.
+// moment is all that is kept of a name. It holds at most max names, in two generations: when the young
+// one is full the old one is forgotten, and with it who has not asked since. Under a flood of names that
+// may let off somebody who pauses; whoever asks on stays known, and nobody is harmed by the others.
 type Limiter struct {
 	Now func() time.Time
 
 	interval, window time.Duration
-	max              int
+	generation       int // how many names one holds
 
-	mu   sync.Mutex
-	full map[string]time.Time // when the bucket is full again
+	mu         sync.Mutex
+	young, old map[string]time.Time // when the bucket is full again
 }
 
 // NewLimiter makes a Limiter; a rate of zero or less limits nothing.
 func NewLimiter(rate Rate, maxNames int, now func() time.Time) *Limiter {
-	l := &Limiter{Now: now, max: maxNames, full: make(map[string]time.Time)}
+	l := &Limiter{Now: now, generation: max(1, maxNames/2), young: make(map[string]time.Time)}
 	if rate.PerSecond > 0 {
 		l.interval = time.Duration(float64(time.Second) / rate.PerSecond)
 		l.window = l.interval * time.Duration(max(rate.Burst, 1))
@@ -43,39 +43,32 @@ func (l *Limiter) Allow(name string) bool {
 	now := l.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	full, known := l.full[name]
+	full := l.known(name)
 	if full.Before(now) {
 		full = now
 	}
-	full = full.Add(l.interval)
-	if full.Sub(now) > l.window {
+	if full.Add(l.interval).Sub(now) > l.window {
 		return false
 	}
-	if !known && len(l.full) >= l.max {
-		l.forget(now)
-	}
-	l.full[name] = full
+	l.young[name] = full.Add(l.interval)
 	return true
 }
 
-// forget makes room: it looks at a bounded number of names, drops those that are full again, and
-// at least one.
-func (l *Limiter) forget(now time.Time) {
-	const look = 64
-	n, dropped, last := 0, false, ""
-	for name, full := range l.full {
-		last = name
-		if !full.After(now) {
-			delete(l.full, name)
-			dropped = true
-		}
-		if n++; n >= look {
-			break
-		}
+// known returns what is kept of a name and makes room for it in the young generation.
+func (l *Limiter) known(name string) time.Time {
+	full, young := l.young[name]
+	if young {
+		return full
 	}
-	if !dropped {
-		delete(l.full, last)
+	full, old := l.old[name]
+	if len(l.young) >= l.generation {
+		// A fresh map: one that names come to and go from for ever grows, however few are in it.
+		l.old, l.young = l.young, make(map[string]time.Time)
 	}
+	if old {
+		l.young[name] = full
+	}
+	return full
 }
 
 // Gate bounds how many requests of one name are in hand at the same time.
