@@ -49,17 +49,21 @@ func (s *Service) newLogin(c echo.Context) (*beginAnswer, error) {
 	if err != nil {
 		return nil, errInvalid("The page's login settings are not right: the access token cannot be read.", err)
 	}
-	ctx := c.Request().Context()
-	if err := s.admit(ctx, token.Tenant); err != nil {
+	return s.give(c.Request().Context(), token.Tenant)
+}
+
+// give gives out a login of tenant.
+func (s *Service) give(ctx context.Context, tenant sallyport.TenantID) (*beginAnswer, error) {
+	if err := s.admit(ctx, tenant); err != nil {
 		return nil, err
 	}
-	keys, err := s.cfg.Appliances.Statement(ctx, token.Tenant)
+	keys, err := s.cfg.Appliances.Statement(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	s.cfg.Log.DebugContext(ctx, "login begun", "step", 2, "enterprise", token.Tenant)
+	s.cfg.Log.DebugContext(ctx, "login begun", "step", 2, "enterprise", tenant)
 	return &beginAnswer{
-		LoginID: s.keys.newID(token.Tenant, s.cfg.Now()), ExpiresInMS: lifetime.Milliseconds(),
+		LoginID: s.keys.newID(tenant, s.cfg.Now()), ExpiresInMS: lifetime.Milliseconds(),
 		Keys: keyAnswer{keys.GetStatement(), keys.GetSignature()},
 	}, nil
 }

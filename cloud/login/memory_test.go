@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -12,41 +11,6 @@ import (
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/api/tunnelpb"
 )
-
-func TestLoginsBegunAndLeftCostNothing(t *testing.T) {
-	a, rdb, nodes := newWorld(t, 1)
-	a.script(pushLogin(nil))
-	n := nodes[0]
-	ctx := t.Context()
-	n.begin(t)
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	keys, before := rdb.DBSize(ctx).Val(), heap()
-	const logins = 100_000
-	seen := make(map[sallyport.LoginID]bool, 1000)
-	for i := range logins {
-		id := n.keys.newID(tenant, n.cfg.Now())
-		if i%100 == 0 {
-			seen[id] = true
-		}
-	}
-	for range 500 { // and by the door
-		n.begin(t)
-	}
-	if len(seen) != logins/100 {
-		t.Error("ids repeat")
-	}
-	if now := rdb.DBSize(ctx).Val(); now != keys {
-		t.Errorf("Redis had %d keys, now %d", keys, now)
-	}
-	if now := heap(); now > before+4<<20 {
-		t.Errorf("the heap grew from %d to %d", before, now)
-	}
-}
 
 func TestNoBearerIsInRedisOrInTheLog(t *testing.T) {
 	a, rdb, nodes := newWorld(t, 2)
