@@ -45,7 +45,7 @@ func openPostgres(address string) (*engine, error) {
 		skipLocked:    ` FOR UPDATE SKIP LOCKED`,
 		lockRows:      ` FOR UPDATE`,
 		lockShared:    ` FOR SHARE`,
-		takeTime:      `SET LOCAL statement_timeout = '60s'`,
+		takeTime:      `SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '30s'`,
 		classify:      classifyPostgres,
 	}, nil
 }

@@ -22,11 +22,14 @@ type conditions struct {
 
 // add adds a clause; each "?" in it stands for the next value.
 func (c *conditions) add(clause string, values ...any) {
-	for _, v := range values {
+	parts := strings.SplitN(clause, "?", len(values)+1)
+	var text strings.Builder
+	text.WriteString(parts[0])
+	for n, v := range values {
 		c.args = append(c.args, v)
-		clause = strings.Replace(clause, "?", "$"+strconv.Itoa(len(c.args)), 1)
+		text.WriteString("$" + strconv.Itoa(len(c.args)) + parts[n+1])
 	}
-	c.clauses = append(c.clauses, clause)
+	c.clauses = append(c.clauses, text.String())
 }
 
 // equal asks for a column's value unless it is empty, which stands for any.

@@ -46,7 +46,7 @@ func (s *Store) finish(ctx context.Context, c *changing) error {
 	return err
 }
 
-// takeTime lets one statement of a change run for long, on an engine that ends such statements by itself.
+// takeTime lets the statements of a change run for long, on an engine that ends such ones by itself.
 func (s *Store) takeTime(ctx context.Context, tx *changing) error {
 	if s.engine.takeTime == "" {
 		return nil

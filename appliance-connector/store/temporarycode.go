@@ -31,12 +31,13 @@ func (s *Store) IssueTemporaryCode(ctx context.Context, t sallyport.TemporaryCod
 		return err
 	}
 	return s.change(ctx, "issue temporary code", func(ctx context.Context, tx *changing) error {
+		// One that had expired by itself is out of use without an end.
+		if _, err := tx.ExecContext(ctx, `UPDATE temporary_codes SET sealed_code = NULL
+			WHERE account = $1 AND sealed_code IS NOT NULL AND expires <= $2`, string(t.Account), micros(t.Issued)); err != nil {
+			return fmt.Errorf("clear expired code: %w", err)
+		}
 		if _, err := s.endCodes(ctx, tx, `account = $1`, string(t.Account), sallyport.EndedByRevocation, t.Issued); err != nil {
 			return err
-		}
-		// One that had expired by itself is out of use as well.
-		if _, err := tx.ExecContext(ctx, `UPDATE temporary_codes SET sealed_code = NULL WHERE account = $1`, string(t.Account)); err != nil {
-			return fmt.Errorf("clear expired codes: %w", err)
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO temporary_codes (`+temporaryCodeColumns+`, sealed_code) VALUES ($1, $2, $3, $4, $5, 0, '', $6)`,
 			t.ID, string(t.Account), micros(t.Issued), micros(t.Expires), t.By, s.box.seal(codePlace(t), s.codeMAC(t.ID, code)))
@@ -85,7 +86,7 @@ func (s *Store) MatchTemporaryCode(ctx context.Context, account sallyport.Accoun
 		code = ""
 	}
 	same := hmac.Equal(s.codeMAC(t.ID, code), t.mac)
-	if !found || !same || !t.Ended.IsZero() || !now.Before(t.Expires) {
+	if !found || !same || !now.Before(t.Expires) {
 		return "", false, nil
 	}
 	return t.ID, true, nil
@@ -136,23 +137,19 @@ func (s *Store) EndTemporaryCodes(ctx context.Context, account sallyport.Account
 
 // endCodes ends the codes that are good at now. Without its hash a code cannot be made good again.
 func (s *Store) endCodes(ctx context.Context, tx *changing, where, value string, why sallyport.TemporaryCodeEnd, now time.Time) (int, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT `+temporaryCodeColumns+` FROM temporary_codes
-		WHERE `+where+` AND ended = 0 AND expires > $2`+s.engine.lockRows, value, micros(now))
+	rows, err := tx.QueryContext(ctx, `UPDATE temporary_codes SET ended = $2, ended_by = $3, sealed_code = NULL
+		WHERE `+where+` AND sealed_code IS NOT NULL AND expires > $2 RETURNING `+temporaryCodeColumns, value, micros(now), string(why))
 	if err != nil {
-		return 0, fmt.Errorf("read temporary codes: %w", err)
+		return 0, fmt.Errorf("end temporary codes: %w", err)
 	}
 	list, err := collect(rows, func(rows *sql.Rows) (sallyport.TemporaryCode, error) { return scanTemporaryCode(rows) })
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("end temporary codes: %w", err)
 	}
-	for _, before := range list {
-		after := before
-		after.Ended, after.EndedBy = fromMicros(micros(now)), why
-		if _, err := tx.ExecContext(ctx, `UPDATE temporary_codes SET ended = $2, ended_by = $3, sealed_code = NULL WHERE id = $1`,
-			before.ID, micros(now), string(why)); err != nil {
-			return 0, fmt.Errorf("end temporary code: %w", err)
-		}
-		if err := tx.record(temporaryCode+".end", string(before.Account), before.ID, before, after); err != nil {
+	for _, after := range list {
+		before := after
+		before.Ended, before.EndedBy = time.Time{}, ""
+		if err := tx.record(temporaryCode+".end", string(after.Account), after.ID, before, after); err != nil {
 			return 0, err
 		}
 	}

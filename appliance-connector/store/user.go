@@ -74,7 +74,7 @@ func (s *Store) RequireSecondFactor(ctx context.Context, id sallyport.UserID, si
 		}
 		after := before
 		after.SecondFactorSince, after.Version = fromMicros(micros(since)), before.Version+1
-		if !after.SecondFactorSince.After(before.SecondFactorSince) {
+		if tx.raise = after.SecondFactorSince.After(before.SecondFactorSince); !tx.raise {
 			return nil
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE users SET second_factor_since = $2, version = $3 WHERE id = $1`,

@@ -114,6 +114,9 @@ func (p plannedUser) renamed() bool { return !p.isNew() && p.before.Account != p
 
 // read locks the domain, and reads who is known and which policies there are.
 func (b *userBatch) read(ctx context.Context, changes []UserChange) error {
+	if err := b.store.takeTime(ctx, b.tx); err != nil {
+		return err
+	}
 	// The update locks the row on both engines: one batch of a domain at a time.
 	result, err := b.tx.ExecContext(ctx, `UPDATE domain_states SET domain_id = domain_id WHERE domain_id = $1`, string(b.domain))
 	if err != nil {

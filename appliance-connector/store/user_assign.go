@@ -67,7 +67,7 @@ func (s *Store) AssignPolicy(ctx context.Context, q UserQuery, policy sallyport.
 			return fmt.Errorf("write users: %w", err)
 		}
 		n, err := result.RowsAffected()
-		if changed = int(n); err != nil || n == 0 {
+		if changed, tx.raise = int(n), n > 0; err != nil || n == 0 {
 			return err
 		}
 		q.After, q.Most = "", 0

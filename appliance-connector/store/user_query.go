@@ -181,7 +181,11 @@ func (q UserQuery) conditions(ctx context.Context, tx *sql.Tx) (conditions, erro
 	if q.RemoteAccess {
 		c.add(`policy_id IN (SELECT id FROM user_policies WHERE remote_access = 1 AND licensed = 1)`)
 	}
-	if q.IDs != nil {
+	switch {
+	case q.IDs == nil:
+	case len(q.IDs) == 0:
+		c.add(`1 = 0`)
+	default:
 		c.add(`id IN (`+marks(len(q.IDs))+`)`, texts(q.IDs)...)
 	}
 	selectors, err := q.selectors()

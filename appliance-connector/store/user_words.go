@@ -44,7 +44,13 @@ func ascii(s string) bool {
 
 // sortName is what users are listed by.
 func sortName(u sallyport.User) string {
-	return cut(searchFold(cmp.Or(u.DisplayName, u.Account.User())), maxSortName)
+	return cut(searchFold(cmp.Or(u.DisplayName, ownName(u).User())), maxSortName)
+}
+
+// ownName is the account name of a user, also while another user has it: see parkedName.
+func ownName(u sallyport.User) sallyport.AccountName {
+	name, _, _ := strings.Cut(string(u.Account), "/")
+	return sallyport.AccountName(name)
 }
 
 // userWords returns what a user is found by: names whole, as between spaces, and in their parts; of
@@ -68,10 +74,11 @@ func userWords(u sallyport.User) []string {
 	}
 	whole(u.DisplayName)
 	parts(u.DisplayName)
-	for _, text := range []string{string(u.Account), u.Account.User(), u.UPN, u.Mail} {
+	account := ownName(u)
+	for _, text := range []string{string(account), account.User(), u.UPN, u.Mail} {
 		whole(text)
 	}
-	for _, text := range []string{u.Account.User(), u.UPN, u.Mail} {
+	for _, text := range []string{account.User(), u.UPN, u.Mail} {
 		before, _, _ := strings.Cut(text, "@")
 		parts(before)
 	}

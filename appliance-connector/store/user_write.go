@@ -171,7 +171,7 @@ func (b *userBatch) writeWords(ctx context.Context) (err error) {
 	if len(rows) == 0 {
 		return nil
 	}
-	if err := insertRows(ctx, b.tx.Tx, `INSERT INTO user_words (word, user_id)`, "", rows); err != nil {
+	if err := insertRows(ctx, b.tx.Tx, `INSERT INTO user_words (word, user_id)`, `ON CONFLICT (word, user_id) DO NOTHING`, rows); err != nil {
 		return fmt.Errorf("write words of users: %w", err)
 	}
 	return nil

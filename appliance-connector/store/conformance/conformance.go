@@ -27,12 +27,24 @@ type Engine struct {
 	Block func(t testing.TB, address string) (release func())
 }
 
+// conform is one thing that an engine must do.
+type conform struct {
+	name string
+	test func(*testing.T, Engine)
+}
+
 // Run runs the suite.
 func Run(t *testing.T, e Engine) {
-	for _, c := range []struct {
-		name string
-		test func(*testing.T, Engine)
-	}{
+	for _, c := range append(suite(), people()...) {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			c.test(t, e)
+		})
+	}
+}
+
+func suite() []conform {
+	return []conform{
 		{"an integration comes back as it was put", integrationComesBack},
 		{"integrations are listed by nickname", integrationsByNickname},
 		{"putting an integration again replaces all of it", integrationReplaced},
@@ -96,11 +108,6 @@ func Run(t *testing.T, e Engine) {
 		{"a change of the master key that fails changes nothing", rekeyFails},
 		{"a call ends with its context", contextEnds},
 		{"a call ends by itself when the engine is silent", silence},
-	} {
-		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
-			t.Parallel()
-			c.test(t, e)
-		})
 	}
 }
 

@@ -55,8 +55,8 @@ func rekeyed(t *testing.T, e Engine) {
 	wantDenied("open", err)
 	fresh := open(t, address, newMaster())
 	readsAll(t, fresh)
-	must(t, s.PutDevice(ctx, NewDevice("tablet", alice)))
-	if list, err := fresh.Devices(ctx, alice); err != nil || len(list) != 2 {
+	must(t, s.PutDevice(ctx, NewDevice("tablet", bob))) // alice's would end her temporary code
+	if list, err := fresh.Devices(ctx, bob); err != nil || len(list) != 1 {
 		t.Errorf("devices: %d, %v", len(list), err)
 	}
 	page, err := s.AuditRecords(ctx, store.AuditQuery{Action: "master key.change"})
