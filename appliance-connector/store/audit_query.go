@@ -103,6 +103,23 @@ func (s *Store) auditBefore(ctx context.Context, q AuditQuery, at *mark, most in
 	return s.auditRecords(ctx, c, "time DESC, chain DESC, sequence DESC", most)
 }
 
+// AuditedAppliances returns the appliances that have written to the audit trail.
+func (s *Store) AuditedAppliances(ctx context.Context) (list []sallyport.ApplianceID, err error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	err = s.engine.snapshot(ctx, func(tx *sql.Tx) error {
+		chains, err := chainsIn(ctx, tx, "audit_heads")
+		list = nil
+		for _, chain := range chains {
+			if chain != localChain {
+				list = append(list, sallyport.ApplianceID(chain))
+			}
+		}
+		return err
+	})
+	return list, s.engine.failure("read chains of audit records", err)
+}
+
 // EachAuditRecord calls each with every record asked for, chain by chain, the oldest first, and ends
 // with its error. It holds a thousand records at a time; After and Most do not count.
 func (s *Store) EachAuditRecord(ctx context.Context, q AuditQuery, each func(sallyport.AuditRecord) error) error {

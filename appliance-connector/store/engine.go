@@ -27,7 +27,7 @@ type engine struct {
 	lockRows string
 	// lockShared ends a select whose rows must stay as they are until the transaction ends.
 	lockShared string
-	// takeTime, run in a transaction, lets one statement of it run for long.
+	// takeTime, run in a transaction, lets its statements run, and wait for others, for long.
 	takeTime string
 	// prepare keeps prepared statements.
 	prepare    bool
@@ -36,13 +36,16 @@ type engine struct {
 	classify func(error) fault
 }
 
+// Shareable reports whether several appliances can use the database at address; a file is one appliance's own.
+func Shareable(address string) bool {
+	return strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://")
+}
+
 func openEngine(ctx context.Context, address string) (*engine, error) {
-	switch {
-	case strings.HasPrefix(address, "postgres://"), strings.HasPrefix(address, "postgresql://"):
+	if Shareable(address) {
 		return openPostgres(address)
-	default:
-		return openSQLite(ctx, strings.TrimPrefix(address, "sqlite:"))
 	}
+	return openSQLite(ctx, strings.TrimPrefix(address, "sqlite:"))
 }
 
 func (e *engine) close() error {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -60,27 +62,36 @@ func (s *Store) RecordUnknownSources(ctx context.Context, sources []sallyport.Un
 	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	err := s.engine.transact(ctx, func(tx *sql.Tx) error {
-		for _, u := range sources {
-			if err := putUnknownSource(ctx, tx, u); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := s.engine.transact(ctx, func(tx *sql.Tx) error { return putUnknownSources(ctx, tx, sources) })
 	return s.engine.failure("note unknown sources", err)
 }
 
-func putUnknownSource(ctx context.Context, tx *sql.Tx, u sallyport.UnknownSource) error {
-	if _, err := tx.ExecContext(ctx, `INSERT INTO unknown_sources (appliance, source, first, last, count) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (appliance, source) DO UPDATE SET first = excluded.first, last = excluded.last, count = excluded.count`,
-		string(u.Appliance), u.Source.String(), micros(u.First), micros(u.Last), u.Count); err != nil {
+func putUnknownSources(ctx context.Context, tx *sql.Tx, sources []sallyport.UnknownSource) error {
+	rows := make(map[string][]any, len(sources)) // a statement writes a row once: the last of it
+	heard := map[sallyport.ApplianceID]time.Time{}
+	for _, u := range sources {
+		source := u.Source.String()
+		rows[string(u.Appliance)+" "+source] = []any{string(u.Appliance), source, micros(u.First), micros(u.Last), u.Count}
+		if u.Last.After(heard[u.Appliance]) {
+			heard[u.Appliance] = u.Last
+		}
+	}
+	var list [][]any
+	for _, key := range slices.Sorted(maps.Keys(rows)) { // so that two at once wait for each other in one order
+		list = append(list, rows[key])
+	}
+	if err := insertRows(ctx, tx, `INSERT INTO unknown_sources (appliance, source, first, last, count)`,
+		`ON CONFLICT (appliance, source) DO UPDATE SET first = excluded.first, last = excluded.last, count = excluded.count`, list); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM unknown_sources WHERE appliance = $1 AND (last < $2 OR source NOT IN
-		(SELECT source FROM unknown_sources WHERE appliance = $1 ORDER BY last DESC, source LIMIT $3))`,
-		string(u.Appliance), micros(u.Last.Add(-keepSources)), maxSources)
-	return err
+	for _, appliance := range slices.Sorted(maps.Keys(heard)) {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM unknown_sources WHERE appliance = $1 AND (last < $2 OR source NOT IN
+			(SELECT source FROM unknown_sources WHERE appliance = $1 ORDER BY last DESC, source LIMIT $3))`,
+			string(appliance), micros(heard[appliance].Add(-keepSources)), maxSources); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // UnknownSources returns the addresses that no integration has and that were heard since a time, the last

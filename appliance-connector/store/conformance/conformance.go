@@ -175,3 +175,10 @@ func wantCode(t testing.TB, err error, code sallyport.Code) {
 func background() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), time.Minute)
 }
+
+// atLeisure is the context of calls that are looked at for what they answer, not for how soon.
+func atLeisure(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}

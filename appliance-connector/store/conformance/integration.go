@@ -171,11 +171,11 @@ func unknownSources(t *testing.T, e Engine) {
 		return sallyport.UnknownSource{Appliance: sallyport.ApplianceID(appliance), Source: netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)}),
 			First: start, Last: last, Count: count}
 	}
-	must(t, s.RecordUnknownSources(ctx, []sallyport.UnknownSource{source("one", 1, start, 1), source("one", 2, start, 5), source("two", 1, start, 7)}))
+	must(t, s.RecordUnknownSources(ctx, []sallyport.UnknownSource{source("one", 1, start, 1), source("one", 2, start, 4), source("one", 2, start, 5), source("two", 1, start, 7)}))
 	must(t, s.RecordUnknownSources(ctx, []sallyport.UnknownSource{source("one", 1, start.Add(time.Minute), 3)}))
 	list, err := s.UnknownSources(ctx, start)
 	must(t, err)
-	if len(list) != 3 || list[0] != source("one", 1, start.Add(time.Minute), 3) {
+	if len(list) != 3 || list[0] != source("one", 1, start.Add(time.Minute), 3) || list[1] != source("one", 2, start, 5) {
 		t.Fatalf("%+v", list)
 	}
 	if list, err = s.UnknownSources(ctx, start.Add(time.Second)); err != nil || len(list) != 1 {

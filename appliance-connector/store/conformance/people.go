@@ -115,7 +115,7 @@ func userOf(t *testing.T, s *store.Store, who string) sallyport.User {
 // accounts lists whom a query finds, without the domain.
 func accounts(t *testing.T, s *store.Store, q store.UserQuery) string {
 	t.Helper()
-	page, err := s.Users(t.Context(), q)
+	page, err := s.Users(atLeisure(t), q)
 	must(t, err)
 	names := make([]string, len(page.Users))
 	for n, u := range page.Users {

@@ -155,7 +155,7 @@ func found(t *testing.T, e Engine) *store.Store {
 }
 
 func usersFound(t *testing.T, e Engine) {
-	s, ctx := found(t, e), t.Context()
+	s, ctx := found(t, e), atLeisure(t)
 	must(t, second(s.PutUserPolicy(ctx, sallyport.UserPolicy{ID: "pilot", Name: "Pilot"})))
 	must(t, second(s.AssignPolicy(ctx, store.UserQuery{Text: "alice"}, "pilot", sallyport.PolicyByHand)))
 	yes, no := true, false
@@ -231,9 +231,7 @@ func usersFound(t *testing.T, e Engine) {
 // Pages hold everybody once, in the order of the names; how many users a query means changes how they
 // are looked for, not which.
 func usersPaged(t *testing.T, e Engine) {
-	s := hospital(t, e)
-	ctx, cancel := background() // which pages come is looked at here, not how soon
-	defer cancel()
+	s, ctx := hospital(t, e), atLeisure(t)
 	const many = 2300 // more than are looked up first
 	var batch []store.UserChange
 	for n := range many {
