@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -24,14 +26,17 @@ import (
 //
 //	appliance make DIR           a data directory as after 'sallyport appliance trust'
 //	appliance heard DIR NICKNAME an appliance heard of the gateway, and of a source that nobody has
+//	appliance tamper DIR         somebody makes the first audit record say something else, past the appliance
 func applianceCommand(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case neg || len(args) < 2:
-		ts.Fatalf("usage: appliance make DIR, or appliance heard DIR NICKNAME")
+		ts.Fatalf("usage: appliance make DIR, appliance heard DIR NICKNAME, or appliance tamper DIR")
 	case args[0] == "make":
 		ts.Check(makeAppliance(ts.MkAbs(args[1])))
 	case args[0] == "heard" && len(args) == 3:
 		ts.Check(heardOf(ts.MkAbs(args[1]), args[2]))
+	case args[0] == "tamper":
+		ts.Check(tamper(filepath.Join(ts.MkAbs(args[1]), "appliance.db")))
 	default:
 		ts.Fatalf("appliance %s is not known", args[0])
 	}
@@ -75,6 +80,15 @@ func makeAppliance(dir string) error {
 		return err
 	}
 	return ring.Save(dir)
+}
+
+func tamper(file string) error {
+	db, err := sql.Open("sqlite", file) // the driver is the store's
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec(`UPDATE audit SET object = 'Nothing' WHERE sequence = 1`)
+	return errors.Join(err, db.Close())
 }
 
 func heardOf(dir, nickname string) error {

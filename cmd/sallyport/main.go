@@ -84,7 +84,7 @@ To see all of it on this machine, with nothing to configure:  sallyport demo`,
 	})
 	root.AddCommand(
 		newCloudCommand(), newTokenServiceCommand(), newApplianceCommand(),
-		newEnterpriseCommand(), newDomainCommand(), newIntegrationCommand(), newAuthenticatorCommand(),
+		newEnterpriseCommand(), newDomainCommand(), newIntegrationCommand(), newAuditCommand(), newAuthenticatorCommand(),
 		newDemoCommand(), newConfigCommand(),
 	)
 	return root
