@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -88,14 +87,6 @@ type Service struct {
 	admin       *admin.Service
 	console     *console.Server
 	consoleCert *console.Certificate
-}
-
-// OpenStore opens the store of an appliance whose data directory has the enterprise's keys.
-func OpenStore(ctx context.Context, dataDir, address string, ring *keyring.Ring, log *slog.Logger, more ...store.Option) (*store.Store, error) {
-	if address == "" {
-		address = "sqlite:" + filepath.Join(dataDir, "appliance.db")
-	}
-	return store.Open(ctx, address, ring.Derive("store"), append(more, store.WithLogger(log))...)
 }
 
 // New prepares an appliance: everything is opened, nothing is served yet.

@@ -34,6 +34,7 @@ type Ring struct {
 	root    *ecdsa.PrivateKey
 	browser []browserKey // the current one first
 	secret  sallyport.Key
+	store   sallyport.Key // nil: derived from secret
 }
 
 type browserKey struct {
@@ -166,6 +167,7 @@ type file struct {
 	Root    []byte           `json:"root"`
 	Secret  []byte           `json:"secret"`
 	Browser []fileBrowserKey `json:"browser"`
+	Store   []byte           `json:"store,omitempty"`
 }
 
 type fileBrowserKey struct {
@@ -175,7 +177,7 @@ type fileBrowserKey struct {
 
 // Seal packs the keys, sealed under key and bound to aad.
 func (r *Ring) Seal(key, aad []byte) ([]byte, error) {
-	f := file{Tenant: string(r.Tenant), Secret: r.secret}
+	f := file{Tenant: string(r.Tenant), Secret: r.secret, Store: r.store}
 	var err error
 	if f.Root, err = x509.MarshalPKCS8PrivateKey(r.root); err != nil {
 		return nil, fmt.Errorf("encode root key: %w", err)
@@ -197,7 +199,8 @@ func Unseal(box, key, aad []byte) (*Ring, error) {
 		return nil, err
 	}
 	var f file
-	if err := json.Unmarshal(text, &f); err != nil || len(f.Secret) != sealed.KeySize || len(f.Browser) == 0 {
+	if err := json.Unmarshal(text, &f); err != nil || len(f.Secret) != sealed.KeySize || len(f.Browser) == 0 ||
+		f.Store != nil && len(f.Store) != sealed.KeySize {
 		return nil, errors.New("keys are malformed")
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(f.Root)
@@ -205,7 +208,7 @@ func Unseal(box, key, aad []byte) (*Ring, error) {
 	if err != nil || !ok {
 		return nil, errors.New("root key is malformed")
 	}
-	r := &Ring{Tenant: sallyport.TenantID(f.Tenant), root: root, secret: f.Secret}
+	r := &Ring{Tenant: sallyport.TenantID(f.Tenant), root: root, secret: f.Secret, store: f.Store}
 	for _, b := range f.Browser {
 		k, err := ecdh.P256().NewPrivateKey(b.Key)
 		if err != nil {
@@ -269,19 +272,33 @@ func masterKey(dir string, create bool) ([]byte, error) {
 	return key, nil
 }
 
-// WriteFile replaces a file as a whole, readable by the owner alone.
-func WriteFile(name string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+// WriteFile replaces a file as a whole, readable by the owner alone. When it returns nil the file
+// outlasts a power failure.
+func WriteFile(name string, data []byte) error { return writeFile(name, data, os.Rename) }
+
+func writeFile(name string, data []byte, place func(from, to string) error) error {
+	dir := filepath.Dir(name)
+	tmp, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
 	_, err = tmp.Write(data)
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), name)
+		err = place(tmp.Name(), name)
 	}
 	if err != nil {
 		_ = os.Remove(tmp.Name())
+		return err
 	}
-	return err
+	return syncDir(dir)
+}
+
+// syncDir makes the names in a directory last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -57,6 +57,47 @@ func TestKeysComeBackFromTheirFilesAndFromNowhereElse(t *testing.T) {
 	}
 }
 
+func TestStoreKeyIsReplacedOnceItWasSafe(t *testing.T) {
+	dir, r := t.TempDir(), newRing(t, "t1")
+	check(t, r.Save(dir))
+	if _, err := NextStoreKey(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no change was begun: %v", err)
+	}
+	next, err := BeginStoreKey(dir)
+	check(t, err)
+	again, err := BeginStoreKey(dir)
+	check(t, err)
+	if !bytes.Equal(next, again) || bytes.Equal(next, r.StoreKey()) || !bytes.Equal(r.StoreKey(), r.Derive("store")) {
+		t.Error("a change that was begun goes on with another key, or with the old one")
+	}
+	file, err := os.ReadFile(filepath.Join(dir, nextFile))
+	check(t, err)
+	if bytes.Contains(file, next) {
+		t.Error("the file can be read without the master key")
+	}
+	check(t, r.EndStoreKey(dir, next))
+	back, err := Load(dir)
+	check(t, err)
+	if !bytes.Equal(back.StoreKey(), next) || back.Fingerprint() != r.Fingerprint() {
+		t.Error("other keys came back")
+	}
+	if r.EndStoreKey(dir, newRing(t, "t1").StoreKey()) == nil { // r is from before the change
+		t.Error("a key was lost to a change from before")
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 2 {
+		t.Errorf("%v are left, %v", names, err)
+	}
+	box, err := back.Seal(next, nil)
+	check(t, err)
+	if joined, err := Unseal(box, next, nil); err != nil || !bytes.Equal(joined.StoreKey(), next) {
+		t.Errorf("an appliance that joins has another store key: %v", err)
+	}
+	check(t, os.WriteFile(filepath.Join(dir, nextFile), []byte("rubbish"), 0o600))
+	if _, err := BeginStoreKey(dir); err == nil {
+		t.Error("a next key that does not open was replaced")
+	}
+}
+
 func TestDerivedKeysDifferByUseAndByEnterprise(t *testing.T) {
 	a, b := newRing(t, "t1"), newRing(t, "t1")
 	if bytes.Equal(a.Derive("store"), a.Derive("login")) || bytes.Equal(a.Derive("store"), b.Derive("store")) {

@@ -28,7 +28,7 @@ const defaultData = "/var/lib/sallyport"
 
 func newApplianceCommand() *cobra.Command {
 	c := &cobra.Command{Use: "appliance", Short: "The appliance beside the company's directory"}
-	c.AddCommand(newApplianceRun(), newApplianceTrust(), newApplianceJoin(), newApplianceInvite(),
+	c.AddCommand(newApplianceRun(), newApplianceTrust(), newApplianceJoin(), newApplianceInvite(), newApplianceRekey(),
 		newApplianceEnrol(), newApplianceDevices(), newConsoleLink())
 	return c
 }
@@ -244,7 +244,7 @@ func establish(c *cobra.Command, r trust.Request, join sallyport.Secret, proxy s
 		_, _ = fmt.Fprintln(c.OutOrStdout(), "Other appliances have the enterprise's keys. On one of them run 'sallyport appliance invite', then here 'sallyport appliance join'.")
 		return nil
 	case further:
-		return joinWith(ctx, c, r.Dir, join, proxy)
+		return joinWith(ctx, c, r.Dir, join, proxy, false)
 	}
 	ring, err := keyring.New(t.Tenant)
 	if err != nil {
@@ -312,10 +312,14 @@ func httpClient(caFile, proxy string) (*http.Client, error) {
 
 func newApplianceJoin() *cobra.Command {
 	var data, code, file, proxy string
+	var again bool
 	c := &cobra.Command{
 		Use:   "join",
 		Short: "Get the enterprise's keys from an appliance that has them",
-		Args:  cobra.NoArgs,
+		Long: `Gets the enterprise's keys from an appliance that is running, with the join code that 'sallyport appliance
+invite' makes there. After 'sallyport appliance rekey' on another appliance, stop this one, run it with
+--again, and start this one.`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := fill(c); err != nil {
 				return err
@@ -326,23 +330,24 @@ func newApplianceJoin() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
 			defer cancel()
-			return joinWith(ctx, c, data, secret, proxy)
+			return joinWith(ctx, c, data, secret, proxy, again)
 		},
 	}
 	c.Flags().StringVar(&data, "data", defaultData, "the appliance's data directory")
+	c.Flags().BoolVar(&again, "again", false, "replace the keys that are here already: the store's was changed on another appliance")
 	c.Flags().StringVar(&code, "join-code", "", "the join code; other users of this machine can see it: --code-file is better")
 	c.Flags().StringVar(&file, "code-file", "", "file with the join code; - reads standard input")
 	c.Flags().StringVar(&proxy, "proxy", "", "HTTP CONNECT proxy: http://[USER:PASSWORD@]HOST:PORT")
 	return c
 }
 
-func joinWith(ctx context.Context, c *cobra.Command, data string, code sallyport.Secret, proxy string) error {
+func joinWith(ctx context.Context, c *cobra.Command, data string, code sallyport.Secret, proxy string, again bool) error {
 	t, err := trust.Load(data)
 	if err != nil {
 		return err
 	}
-	if _, err := keyring.Load(data); err == nil {
-		return sallyport.Errorf(sallyport.CodeConflict, "This appliance has the enterprise's keys already.", nil)
+	if _, err := keyring.Load(data); err == nil && !again {
+		return sallyport.Errorf(sallyport.CodeConflict, "This appliance has the enterprise's keys already. If the store's key was changed on another appliance, give --again.", nil)
 	}
 	u, err := proxyURL(proxy)
 	if err != nil {
