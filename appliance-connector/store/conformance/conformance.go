@@ -173,7 +173,7 @@ func wantCode(t testing.TB, err error, code sallyport.Code) {
 }
 
 func background() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), time.Minute)
+	return context.WithTimeout(context.Background(), 10*time.Minute)
 }
 
 // atLeisure is the context of calls that are looked at for what they answer, not for how soon.

@@ -100,7 +100,7 @@ func gone(who string) store.UserChange {
 
 func apply(t *testing.T, s *store.Store, changes ...store.UserChange) store.Applied {
 	t.Helper()
-	applied, err := s.ApplyUsers(t.Context(), "hospital", changes)
+	applied, err := s.ApplyUsers(atLeisure(t), "hospital", changes)
 	must(t, err)
 	return applied
 }
