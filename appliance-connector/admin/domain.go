@@ -2,7 +2,10 @@ package admin
 
 import (
 	"context"
+	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -122,10 +125,11 @@ func (s *Service) TryDomain(ctx context.Context, actor sallyport.Actor, d sallyp
 	if err != nil {
 		return directory.Found{}, err
 	}
-	if d, err = completed(ctx, db, d); err != nil {
+	if d, err = completed(ctx, db, d, true); err != nil {
 		return directory.Found{}, err
 	}
-	return s.cfg.Domains.Try(ctx, d)
+	found, err := s.cfg.Domains.Try(ctx, d)
+	return found, byField(err)
 }
 
 // PutDomain adds a domain (Version 0) or changes one, once it has been tried; its names are the
@@ -136,12 +140,12 @@ func (s *Service) PutDomain(ctx context.Context, actor sallyport.Actor, d sallyp
 	if err != nil {
 		return saved, err
 	}
-	if d, err = completed(ctx, db, d); err != nil {
+	if d, err = completed(ctx, db, d, !untried); err != nil {
 		return saved, err
 	}
 	if !untried {
 		if saved.Found, err = s.cfg.Domains.Try(ctx, d); err != nil {
-			return saved, err
+			return saved, byField(err)
 		}
 		d.Name, d.NetBIOS = saved.Found.DNSName, saved.Found.NetBIOS
 	}
@@ -150,13 +154,14 @@ func (s *Service) PutDomain(ctx context.Context, actor sallyport.Actor, d sallyp
 	return saved, err
 }
 
-// completed fills in the password of the domain that is there, unless it would be sent to somebody
-// else than before: whoever may change a domain need not know its password.
-func completed(ctx context.Context, db *store.Store, d sallyport.Domain) (sallyport.Domain, error) {
+// completed checks what can be checked without asking anybody, and fills in the password of the domain
+// that is there, unless it would be sent to somebody else than before: whoever may change a domain need
+// not know its password.
+func completed(ctx context.Context, db *store.Store, d sallyport.Domain, tried bool) (sallyport.Domain, error) {
+	f := checkDomain(d, tried)
 	if d.BindPassword != "" {
-		return d, nil
+		return d, f.err()
 	}
-	f := FieldErrors{}
 	if d.ID == "" {
 		f.check(false, "bindPassword", "Give the service account's password.")
 		return d, f.err()
@@ -170,6 +175,35 @@ func completed(ctx context.Context, db *store.Store, d sallyport.Domain) (sallyp
 	f.check(same, "bindPassword", "Give the service account's password again: servers, authority or account are others.")
 	d.BindPassword = before.BindPassword
 	return d, f.err()
+}
+
+// checkDomain says what is wrong with single settings; the store checks them all once more.
+func checkDomain(d sallyport.Domain, tried bool) FieldErrors {
+	f := FieldErrors{}
+	f.check(len(d.Servers) > 0, "servers", "Name at least one domain controller.")
+	for _, server := range d.Servers {
+		u, err := url.Parse(server)
+		f.check(err == nil && (u.Scheme == "ldaps" || u.Scheme == "ldap") && u.Hostname() != "" && server == u.Scheme+"://"+u.Host, "servers",
+			fmt.Sprintf("%q is not the address of a domain controller: write it like ldaps://dc1.hospital.example.", server))
+	}
+	f.check(d.BindName != "", "bindName", "Name the service account.")
+	f.check(d.Authority == "" || strings.Contains(d.Authority, "-----BEGIN CERTIFICATE-----"), "authority",
+		"This is no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----.")
+	if !tried {
+		f.check(d.Name != "", "name", "Nobody is asked, so give the domain's DNS name.")
+		f.check(d.NetBIOS != "", "netbios", "Nobody is asked, so give the domain's NetBIOS name.")
+	}
+	return f
+}
+
+// byField says to which field the words of a trial that failed belong.
+func byField(err error) error {
+	setting := directory.WrongSetting(err)
+	if setting == "" {
+		return err
+	}
+	words := sallyport.ErrorMessage(err)
+	return sallyport.Errorf(sallyport.ErrorCode(err), words, FieldErrors{string(setting): words})
 }
 
 // DeleteDomain removes a domain, and its users from the list.

@@ -119,6 +119,9 @@ var permissions = map[Operation]permission{
 	"EachLogin":         {roles: overseers},
 	"RADIUSRequests":    {roles: everyone},
 	"EachRADIUSRequest": {roles: overseers},
+	// trylogin.go
+	"LoginDoors": {roles: everyone, limited: true},
+	"TryLogin":   {roles: everyone, limited: true},
 	// audit.go, report.go
 	"AuditRecords":    {roles: supervised},
 	"AuditRecord":     {roles: supervised},

@@ -85,28 +85,30 @@ func connect(cfg sallyport.Domain, opts Options) (*realm, error) {
 
 func invalid(message string) error { return sallyport.Errorf(sallyport.CodeInvalid, message, nil) }
 
+func wrongSetting(about Setting, message string) error { return tryFailed(about, message, nil) }
+
 // checkDomain checks what can be checked without asking the directory.
 func checkDomain(d sallyport.Domain) error {
 	if len(d.Servers) == 0 || len(d.Servers) > maxServers {
-		return invalid(fmt.Sprintf("Name 1 to %d domain controllers.", maxServers))
+		return wrongSetting(Servers, fmt.Sprintf("Name 1 to %d domain controllers.", maxServers))
 	}
 	for _, s := range d.Servers {
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme != "ldaps" && u.Scheme != "ldap" || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" {
-			return invalid(fmt.Sprintf("The server %q is not an address: use ldaps://HOST[:PORT], or ldap://HOST[:PORT] for StartTLS.", s))
+			return wrongSetting(Servers, fmt.Sprintf("The server %q is not an address: use ldaps://HOST[:PORT], or ldap://HOST[:PORT] for StartTLS.", s))
 		}
 	}
 	if _, err := ldap.ParseDN(d.Base); err != nil {
-		return invalid(fmt.Sprintf("The base %q is not a distinguished name, such as OU=Staff,DC=hospital,DC=example.", d.Base))
+		return wrongSetting(Base, fmt.Sprintf("The base %q is not a distinguished name, such as OU=Staff,DC=hospital,DC=example.", d.Base))
 	}
 	if d.BindName == "" || d.BindPassword == "" {
-		return invalid("The service account has no name or no password.")
+		return wrongSetting(Service, "The service account has no name or no password.")
 	}
 	if len(d.NetBIOS) > maxNetBIOS || strings.ContainsAny(d.NetBIOS, `\/@`) {
-		return invalid(fmt.Sprintf("The NetBIOS name %q is not one.", d.NetBIOS))
+		return wrongSetting(NetBIOS, fmt.Sprintf("The NetBIOS name %q is not one.", d.NetBIOS))
 	}
 	if strings.ContainsAny(d.Name, `\/@`) {
-		return invalid(fmt.Sprintf("The domain name %q is not one.", d.Name))
+		return wrongSetting(Name, fmt.Sprintf("The domain name %q is not one.", d.Name))
 	}
 	if len(d.UPNSuffixes) > maxSuffixes {
 		return invalid(fmt.Sprintf("Name at most %d UPN suffixes.", maxSuffixes))
@@ -122,7 +124,7 @@ func parseAuthority(pem string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if len(pem) > maxPEM || !pool.AppendCertsFromPEM([]byte(pem)) {
-		return nil, invalid("The authority holds no certificate in PEM (-----BEGIN CERTIFICATE-----).")
+		return nil, wrongSetting(Authority, "The authority holds no certificate in PEM (-----BEGIN CERTIFICATE-----).")
 	}
 	return pool, nil
 }

@@ -29,6 +29,43 @@ type Found struct {
 	Warnings []string
 }
 
+// Setting is one of a domain's settings, by the name that forms and the API have for it.
+type Setting string
+
+// The settings that an error of Try can be about.
+const (
+	Servers   Setting = "servers"
+	Authority Setting = "authority"
+	Service   Setting = "bindName"
+	Base      Setting = "base"
+	Name      Setting = "name"
+	NetBIOS   Setting = "netbios"
+)
+
+// wrong is the cause of an error about one setting.
+type wrong struct {
+	setting Setting
+	err     error // nil: the setting itself is the cause
+}
+
+func (w *wrong) Error() string {
+	if w.err == nil {
+		return "setting " + string(w.setting)
+	}
+	return w.err.Error()
+}
+
+func (w *wrong) Unwrap() error { return w.err }
+
+// WrongSetting returns which setting an error of Try is about; "" when it is about none in particular.
+func WrongSetting(err error) Setting {
+	var w *wrong
+	if errors.As(err, &w) {
+		return w.setting
+	}
+	return ""
+}
+
 // Try asks a domain that is not saved yet as it would be asked then. The error's message says in plain
 // words what is wrong and what to do; the domain is usable when there is none. A server that does not
 // answer is a warning as long as another one does.
@@ -73,22 +110,22 @@ func (r *realm) tryServer(ctx context.Context, s *server) error {
 func (r *realm) inspect(ctx context.Context, f *Found) error {
 	res, err := r.search(ctx, rootDSE(namingAttributes...))
 	if err != nil {
-		return tryFailed("The directory does not say which domain it serves.", err)
+		return tryFailed(Servers, "The directory does not say which domain it serves.", err)
 	}
 	n, err := readNaming(res)
 	if err != nil {
-		return tryFailed("The directory does not say which domain it serves. Is it a domain controller of Active Directory?", err)
+		return tryFailed(Servers, "The directory does not say which domain it serves. Is it a domain controller of Active Directory?", err)
 	}
 	f.DNSName, f.Base = dnsName(n.domain), n.domain
 	if f.NetBIOS, err = r.askNetBIOS(ctx, n); err != nil {
-		return tryFailed("The directory does not tell the domain's NetBIOS name. Is it a domain controller of Active Directory?", err)
+		return tryFailed(Servers, "The directory does not tell the domain's NetBIOS name. Is it a domain controller of Active Directory?", err)
 	}
 	if err := r.compare(f); err != nil {
 		return err
 	}
 	if r.cfg.Base != "" {
 		if !sallyport.BelowDN(r.cfg.Base, n.domain) {
-			return invalid(fmt.Sprintf("The base %q is not in the domain %s. It has to end in %s.", r.cfg.Base, f.DNSName, n.domain))
+			return wrongSetting(Base, fmt.Sprintf("The base %q is not in the domain %s. It has to end in %s.", r.cfg.Base, f.DNSName, n.domain))
 		}
 		n.base, f.Base = r.cfg.Base, r.cfg.Base
 	}
@@ -103,10 +140,10 @@ func (r *realm) inspect(ctx context.Context, f *Found) error {
 // says anything.
 func (r *realm) compare(f *Found) error {
 	if r.cfg.Name != "" && !strings.EqualFold(r.cfg.Name, f.DNSName) {
-		return invalid(fmt.Sprintf("These are controllers of the domain %s, not of %s.", f.DNSName, r.cfg.Name))
+		return wrongSetting(Name, fmt.Sprintf("These are controllers of the domain %s, not of %s.", f.DNSName, r.cfg.Name))
 	}
 	if r.cfg.NetBIOS != "" && !strings.EqualFold(r.cfg.NetBIOS, f.NetBIOS) {
-		return invalid(fmt.Sprintf("The domain's NetBIOS name is %s, not %s.", f.NetBIOS, r.cfg.NetBIOS))
+		return wrongSetting(NetBIOS, fmt.Sprintf("The domain's NetBIOS name is %s, not %s.", f.NetBIOS, r.cfg.NetBIOS))
 	}
 	return nil
 }
@@ -114,17 +151,17 @@ func (r *realm) compare(f *Found) error {
 func (r *realm) tryBase(ctx context.Context, base string) error {
 	res, err := r.search(ctx, entryAt(base, "objectClass"))
 	if ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax) || err == nil && len(res.Entries) == 0 {
-		return tryFailed(fmt.Sprintf("There is no %q in the domain, or the service account may not see it.", base), err)
+		return tryFailed(Base, fmt.Sprintf("There is no %q in the domain, or the service account may not see it.", base), err)
 	}
 	if err != nil {
-		return tryFailed("The directory does not show where its users are.", err)
+		return tryFailed(Base, "The directory does not show where its users are.", err)
 	}
 	res, err = r.search(ctx, ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 1, 0, false, userFilter, []string{"sAMAccountName"}, nil))
 	if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
-		return tryFailed("The directory does not show its users.", err)
+		return tryFailed(Base, "The directory does not show its users.", err)
 	}
 	if len(res.Entries) == 0 {
-		return invalid(fmt.Sprintf("The service account sees no users below %q. Check the base, and that the account may read users.", base))
+		return wrongSetting(Base, fmt.Sprintf("The service account sees no users below %q. Check the base, and that the account may read users.", base))
 	}
 	return nil
 }
@@ -132,7 +169,7 @@ func (r *realm) tryBase(ctx context.Context, base string) error {
 func (r *realm) inspectLockout(ctx context.Context, n naming, f *Found) error {
 	p, err := r.policies(ctx)
 	if err != nil {
-		return tryFailed("The directory does not show its lockout policy.", err)
+		return tryFailed(Service, "The directory does not show its lockout policy.", err)
 	}
 	f.Lockout = p.own
 	if left := p.own.Threshold - r.opts.Leave; p.own.Threshold > 0 && r.opts.Leave > 0 && left < 3 {
@@ -187,39 +224,39 @@ func (r *realm) askPDC(ctx context.Context, n naming) (string, error) {
 	return res.Entries[0].GetAttributeValue("dNSHostName"), nil
 }
 
-func tryFailed(message string, err error) error {
-	return sallyport.Errorf(sallyport.CodeInvalid, message, err)
+func tryFailed(about Setting, message string, err error) error {
+	return sallyport.Errorf(sallyport.CodeInvalid, message, &wrong{about, err})
 }
 
 // explain says in plain words why a server cannot be used.
 func (r *realm) explain(ctx context.Context, server string, err error) error {
 	u, parseErr := url.Parse(server)
 	if parseErr != nil {
-		return invalid(fmt.Sprintf("The server %q is not an address.", server))
+		return wrongSetting(Servers, fmt.Sprintf("The server %q is not an address.", server))
 	}
 	host := address(u)
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, errService):
-		return tryFailed(r.explainService(err), err)
+		return tryFailed(Service, r.explainService(err), err)
 	case errors.As(err, &dns):
-		return tryFailed(fmt.Sprintf("The name %s cannot be found in DNS.", u.Hostname()), err)
+		return tryFailed(Servers, fmt.Sprintf("The name %s cannot be found in DNS.", u.Hostname()), err)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return tryFailed(fmt.Sprintf("%s refuses the connection. Is it a domain controller, and is that the port of %s?", host, kind(u)), err)
+		return tryFailed(Servers, fmt.Sprintf("%s refuses the connection. Is it a domain controller, and is that the port of %s?", host, kind(u)), err)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return tryFailed(fmt.Sprintf("There is no way to %s in the network.", host), err)
+		return tryFailed(Servers, fmt.Sprintf("There is no way to %s in the network.", host), err)
 	}
 	if words := r.explainCertificate(ctx, u); words != "" {
-		return tryFailed(words, err)
+		return tryFailed(Authority, words, err)
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
-		return tryFailed(fmt.Sprintf("%s does not answer. Check the name, and the firewall on the way.", host), err)
+		return tryFailed(Servers, fmt.Sprintf("%s does not answer. Check the name, and the firewall on the way.", host), err)
 	}
 	if ldap.IsErrorAnyOf(err, ldap.LDAPResultProtocolError, ldap.LDAPResultUnavailable) && u.Scheme == "ldap" {
-		return tryFailed(fmt.Sprintf("%s does not do StartTLS. The domain controller needs a certificate for that.", host), err)
+		return tryFailed(Servers, fmt.Sprintf("%s does not do StartTLS. The domain controller needs a certificate for that.", host), err)
 	}
-	return tryFailed(fmt.Sprintf("%s cannot be asked over %s. Does it have a certificate for LDAPS?", host, kind(u)), err)
+	return tryFailed(Servers, fmt.Sprintf("%s cannot be asked over %s. Does it have a certificate for LDAPS?", host, kind(u)), err)
 }
 
 func kind(u *url.URL) string {

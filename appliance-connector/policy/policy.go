@@ -77,6 +77,16 @@ func (d Decision) Takes(m sallyport.Method) bool {
 	return d.Outcome == Ask && slices.Contains(d.Methods, m)
 }
 
+// Typed are those of the methods that are given by typing a passcode: all that the gateway's own form takes.
+func (d Decision) Typed() (list []sallyport.Method) {
+	for _, m := range []sallyport.Method{sallyport.MethodCode, sallyport.MethodTemporary} {
+		if d.Takes(m) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
 // Why is the last step in one line.
 func (d Decision) Why() string {
 	last := d.Steps[len(d.Steps)-1]

@@ -21,7 +21,7 @@ func (v *Verifier) code(ctx context.Context, q *radius.Query, account sallyport.
 		Account: account, Known: true, Standing: standing, Integration: *q.Integration, Door: sallyport.DoorRADIUS, Now: v.opts.Now(),
 	})
 	t.decision = &d
-	methods := typed(d)
+	methods := d.Typed()
 	if len(methods) == 0 {
 		return v.notAsked(t)
 	}
@@ -50,14 +50,4 @@ func (v *Verifier) notAsked(t try) radius.Verdict {
 	}
 	return v.refused(t, sallyport.ReasonNotEnrolled, "the user has no second factor to check: "+t.decision.Why(),
 		"let the user log in through the overlay, or issue a temporary code")
-}
-
-// typed are the methods of a decision that are given by typing a passcode.
-func typed(d policy.Decision) (list []sallyport.Method) {
-	for _, m := range []sallyport.Method{sallyport.MethodCode, sallyport.MethodTemporary} {
-		if d.Takes(m) {
-			list = append(list, m)
-		}
-	}
-	return list
 }
