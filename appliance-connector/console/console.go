@@ -152,6 +152,8 @@ func (s *Server) routes() {
 	s.userPolicyRoutes()
 	s.workflowRoutes()
 	s.enrolRuleRoutes()
+	s.directoryRoutes()
+	s.tryLoginRoutes()
 	s.loginRoutes()
 	s.reportRoutes()
 	s.auditRoutes()

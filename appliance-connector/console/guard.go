@@ -12,16 +12,16 @@ import (
 	"github.com/sallyport/sallyport"
 )
 
-// policy lets a page take its scripts, style, pictures and answers from the console itself and from nowhere
+// contentPolicy lets a page take its scripts, style, pictures and answers from the console itself and from nowhere
 // else, and lets nobody frame it.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // secure sets what every answer carries.
 func (s *Server) secure(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("X-Content-Type-Options", "nosniff")
 		// Not "no-referrer": browsers then send "Origin: null" with forms, which sameOrigin refuses.

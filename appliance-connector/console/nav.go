@@ -25,6 +25,7 @@ func entries() []navItem {
 		{Label: "Workflow policy", Path: "/workflow-policy", Icon: "flow"},
 		{Label: "Enrol rules", Path: "/enrol-rules", Icon: "phone"},
 		{Label: "Directories", Path: "/directories", Icon: "directory"},
+		{Label: "Try it", Path: "/try", Icon: "check"},
 		{Group: "Gateways", Label: "Integrations", Path: "/integrations", Icon: "gateway"},
 		{Label: "Cloud connection", Path: "/cloud", Icon: "cloud"},
 		{Label: "Sites", Path: "/sites", Icon: "pin"},

@@ -215,11 +215,11 @@ func TestPoliciesGoLiveAndConflictsAreTold(t *testing.T) {
 	if v, _ := w.store.LoginWorkflow(t.Context()); v.Remember.For != 14*24*time.Hour || !v.Remember.Allowed || len(v.Allowed) != 1 {
 		t.Errorf("workflow: %+v", v)
 	}
-	send(c, "/user-policies/rules", "rules", "Nurses | ou | OU=Ward 3,DC=hospital,DC=example\n", "version", "1")
+	send(c, "/user-policies/rules", "rule", "hospital|ou|OU=Ward 3,DC=hospital,DC=example", "policy", string(nurses.ID), "version", "1", "do", "save")
 	if rules, _, err := w.store.AssignmentRules(t.Context()); err != nil || len(rules) != 1 || rules[0].Policy != nurses.ID {
 		t.Errorf("rules: %v %v", rules, err)
 	}
-	if a := send(c, "/user-policies/rules", "rules", "Nobody | ou | OU=X,DC=hospital,DC=example", "version", "2"); a.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(a.body, "Line 1") {
+	if a := send(c, "/user-policies/rules", "rule", "hospital|ou|OU=X,DC=hospital,DC=example", "policy", "nobody", "version", "2", "do", "save"); a.StatusCode != http.StatusUnprocessableEntity {
 		t.Errorf("a rule of no policy: %d", a.StatusCode)
 	}
 	send(c, "/enrol-rules/new", "name", "Pilot", "unenrolled", "password", "gateway", "1", "delay", "1")

@@ -201,6 +201,9 @@ func (r *request) showUser(status int, d userData, issue *Form) error {
 		}
 	}
 	page := Page{Title: displayName(u), Lead: string(u.Account), Crumbs: []Link{{"Users", "/users"}}, Content: "cardpage"}
+	if r.May("TryLogin") {
+		page.Actions = append(page.Actions, Action{Label: "Try a login", Path: "/try?" + query("user", string(u.ID))})
+	}
 	if r.May("RequireSecondFactor") && u.State == sallyport.UserActive {
 		f := r.form("Require 2FA on all devices")
 		f.Path = r.userPath() + "/require-second-factor"

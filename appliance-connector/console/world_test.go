@@ -85,6 +85,8 @@ type worldOptions struct {
 	watched   admin.Watched
 	pages     func(*Server)
 	url       string
+	// admin changes what the administration works with.
+	admin func(*admin.Config)
 }
 
 func newWorld(t testing.TB, o worldOptions) *world {
@@ -103,7 +105,11 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(domains.Close)
-	w.admin, err = admin.New(admin.Config{Store: w.store, Key: w.key, Domains: domains, Directory: o.directory, Watched: o.watched, Now: w.clock.Now, Sleep: w.sleep, Log: log})
+	cfg := admin.Config{Store: w.store, Key: w.key, Domains: domains, Directory: o.directory, Watched: o.watched, Now: w.clock.Now, Sleep: w.sleep, Log: log}
+	if o.admin != nil {
+		o.admin(&cfg)
+	}
+	w.admin, err = admin.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
