@@ -145,8 +145,7 @@ func (r *request) showDirectory(status admin.DomainStatus) error {
 		return err
 	}
 	d.Facts = []Fact{{"State", healthCell(status)}, {"Users", Cell{Text: strconv.Itoa(status.Users), Path: "/users?q="}},
-		fact("Enrolled", strconv.Itoa(status.Enrolled)), {"Next synchronisation", nextCell(status)},
-		fact("Synchronised", everyWords(status.Domain.Every)), fact("Who", whoWords(status.Domain))}
+		fact("Enrolled", strconv.Itoa(status.Enrolled)), {"Next synchronisation", withEvery(nextCell(status), status.Domain.Every)}, fact("Who", whoWords(status.Domain))}
 	if asks := d.Runs.Asks; asks != nil && d.Runs.MayConfirm {
 		f := r.form("Remove "+plural(asks.Removed, "user", "users"), Field{Kind: "hidden", Name: "run", Value: asks.ID})
 		f.Path, f.Danger = directoryPath(status.Domain.ID)+"/confirm", true
@@ -166,7 +165,7 @@ func (r *request) runs(id sallyport.DomainID) (runsData, error) {
 	newest := true
 	for _, y := range list {
 		d.History.Rows = append(d.History.Rows, runRow(y))
-		if y.State == sallyport.SynchronisationRunning && d.Running == nil {
+		if r.isRunning(y) && d.Running == nil {
 			d.Running = &Progress{Label: kindWords(y.Kind) + ": " + plural(y.Read, "entry", "entries") + " read so far"}
 		}
 		if y.Kind == sallyport.SynchronisePreview || !newest {
@@ -182,6 +181,15 @@ func (r *request) runs(id sallyport.DomainID) (runsData, error) {
 	}
 	return d, err
 }
+
+// isRunning reports whether a synchronisation is under way. A preview whose appliance has stopped meanwhile stays as it was, so
+// one that is older than a preview may be does not count.
+func (r *request) isRunning(y sallyport.Synchronisation) bool {
+	return y.State == sallyport.SynchronisationRunning && (y.Kind != sallyport.SynchronisePreview || r.s.cfg.Now().Sub(y.Started) < previewTime)
+}
+
+// Quiet reports whether there is nothing to say.
+func (d runsData) Quiet() bool { return d.Running == nil && d.Asks == nil && d.Failed == nil }
 
 func runRow(y sallyport.Synchronisation) []Cell {
 	state := Cell{Badge: runBadge(y), Sub: y.Message}
@@ -264,6 +272,14 @@ func everyWords(d time.Duration) string {
 		return "on demand only"
 	}
 	return "every " + everySpan(d)
+}
+
+// withEvery says below a time how often that is.
+func withEvery(c Cell, every time.Duration) Cell {
+	if every > 0 {
+		c.Sub = everyWords(every)
+	}
+	return c
 }
 
 func whoWords(d sallyport.Domain) string {

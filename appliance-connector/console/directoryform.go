@@ -52,7 +52,7 @@ func (r *request) directoryForm(d sallyport.Domain) Form {
 		password.Help = "Kept from what you typed a moment ago. Leave it empty, or type another one."
 	}
 	return r.form("Save", []Field{
-		{Kind: "area", Name: "servers", Label: "Domain controllers", Value: strings.Join(d.Servers, "\n"), Rows: 3, Required: true, Focus: d.Version == 0,
+		{Kind: "area", Name: "servers", Label: "Domain controllers", Value: strings.Join(d.Servers, "\n"), Rows: 3, Required: true, Focus: d.Version == 0 && len(d.Servers) == 0,
 			Placeholder: "ldaps://dc1.hospital.example", Help: "One a line, in the order in which they are asked; name two or more. ldaps:// is LDAPS, ldap:// is LDAP with StartTLS before anything else. The PDC emulator may be the last one."},
 		{Kind: "area", Name: "authority", Label: "Certificate of their issuer", Value: d.Authority, Rows: 4, Placeholder: "-----BEGIN CERTIFICATE-----",
 			Help: "In PEM. Empty: the issuers that this appliance’s system trusts. Try shows what a server presents."},
@@ -190,7 +190,7 @@ func (r *request) showConnection(status int, d sallyport.Domain, data directoryF
 	if r.May("DeleteDomain") {
 		f := r.form("Delete", Field{Kind: "hidden", Name: "version", Value: strconv.FormatInt(d.Version, 10)})
 		f.Path, f.Danger = directoryPath(d.ID)+"/delete", true
-		data.Delete = &Dialog{ID: "delete", Title: "Delete “" + d.Name + "”?", Text: "Its users are removed from the list, and nobody of the domain can log in any more. The directory itself is not touched.", Form: f}
+		data.Delete = &Dialog{ID: "delete", Title: "Delete “" + d.Name + "”?", Text: "Its users are removed ones then, and nobody of the domain can log in any more; assignment rules about it are deleted. The directory itself is not touched.", Form: f}
 		p.Actions = []Action{{Label: "Delete", Dialog: "delete", Danger: true}}
 	}
 	p.Data = data

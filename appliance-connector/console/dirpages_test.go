@@ -384,7 +384,7 @@ func TestSynchronisationsArePreviewedBegunAndConfirmed(t *testing.T) {
 	if err := w.store.PutSynchronisation(t.Context(), y); err != nil {
 		t.Fatal(err)
 	}
-	if a = c.get(path); !strings.Contains(a.body, `hx-trigger="every 2s"`) || !strings.Contains(a.body, "420 entries read so far") || strings.Contains(a.body, "Synchronise everything") {
+	if a = c.get(path); !strings.Contains(a.body, `hx-trigger="every 2s"`) || !strings.Contains(a.body, "420 entries read so far") {
 		t.Errorf("running: %d", a.StatusCode)
 	}
 	c.change = func(q *http.Request) { q.Header.Set("HX-Request", "true") }
@@ -542,7 +542,7 @@ func TestTryItShowsWhatALoginWouldAskForAndWhy(t *testing.T) {
 	}
 }
 
-func TestPagesOfDirectories(t *testing.T) {
+func TestPagesOfDirectoryForms(t *testing.T) {
 	w := newClinic(t)
 	w.someone("olive", sallyport.RoleSuper, true)
 	p := w.browser(t)
@@ -576,34 +576,38 @@ func TestPagesOfDirectories(t *testing.T) {
 	p.inspect("directory-scope-chosen")
 	p.do("on demand", run(`document.querySelector("[name=every]").value = "0s"`))
 	p.click("#save")
-	p.until(`location.pathname.split("/").length === 3 && document.querySelector(".runs")`)
+	p.until(`location.pathname.split("/").length === 3 && document.querySelector(".start-run")`)
 	p.inspect("directory-never-run")
 	list, err := w.store.Domains(t.Context())
 	if err != nil || len(list) != 1 || len(list[0].Scope) != 1 {
 		t.Fatalf("%+v %v", list, err)
 	}
-	d := list[0]
+}
+
+func TestPagesOfSynchronisation(t *testing.T) {
+	w := newClinic(t)
+	w.someone("olive", sallyport.RoleSuper, true)
+	d := w.added(w.in("olive"))
+	p := w.browser(t)
+	p.signIn("olive")
 	path := "/directories/" + string(d.ID)
-	d.Scope = nil
-	if d, err = w.store.PutDomain(t.Context(), d); err != nil {
-		t.Fatal(err)
-	}
 	p.open(path + "/preview")
 	p.inspect("directory-preview-before")
 	p.click("main .waits button")
 	p.until(`document.querySelector("#added-title")`)
 	p.inspect("directory-preview")
 	p.open(path)
-	p.click(".runs form:nth-of-type(2) button")
+	p.click(".start-run form:nth-of-type(2) button")
 	p.until(`document.querySelector("#history tbody tr:nth-child(2)")`)
 	p.inspect("directory")
 	d.Scope = []sallyport.DirectoryObject{{Kind: sallyport.ObjectGroup, DN: vpnDN}}
-	if d, err = w.store.PutDomain(t.Context(), d); err != nil {
+	d, err := w.store.PutDomain(t.Context(), d)
+	if err != nil {
 		t.Fatal(err)
 	}
 	w.clock.forward(time.Minute)
 	p.open(path)
-	p.click(".runs form:nth-of-type(1) button")
+	p.click(".start-run form:nth-of-type(1) button")
 	p.until(`document.querySelector("[data-dialog=confirm-run]")`)
 	p.inspect("directory-asks")
 	p.click("[data-dialog=confirm-run]")
@@ -619,7 +623,7 @@ func TestPagesOfDirectories(t *testing.T) {
 	if err := w.store.PutSynchronisation(t.Context(), y); err != nil {
 		t.Fatal(err)
 	}
-	p.until(`!document.querySelector(".runs progress") && document.querySelector("#history")`)
+	p.until(`document.querySelector("#history") && !document.querySelector(".runs progress")`)
 	p.open(path + "/connection")
 	p.inspect("directory-connection")
 	p.open("/directories")
@@ -676,4 +680,24 @@ func TestPagesOfRulesAndTryIt(t *testing.T) {
 	p.inspect("try-asked")
 	p.open("/try?user=none")
 	p.inspect("try-unlisted")
+}
+
+// FuzzObjects holds that what a form says of an object is taken as it stands or not at all, and that any
+// name from a directory can be shown.
+func FuzzObjects(f *testing.F) {
+	for _, seed := range []string{"group|" + vpnDN, "ou|" + wardsOU, `ou|OU=a\,b\`, "", "|", "ou|", "user|CN=x", "group|no name", "ou|\\"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		o, ok := readObject(value)
+		if ok && objectValue(o) != value {
+			t.Errorf("%q became %q", value, objectValue(o))
+		}
+		if first, rest := splitFirst(o.DN); rest != "" && first+","+rest != o.DN {
+			t.Errorf("%q was cut into %q and %q", o.DN, first, rest)
+		}
+		if name := shortDN(o.DN); len(name) > len(o.DN) {
+			t.Errorf("%q is called %q", o.DN, name)
+		}
+	})
 }
