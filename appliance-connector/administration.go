@@ -45,7 +45,7 @@ func (s *Service) prepareConsole(ring *keyring.Ring) error {
 	s.consoleCert = cert
 	cfg := Administration(s.store, s.trust, ring)
 	cfg.Groups, cfg.Domains, cfg.Synchroniser = AccountGroups{s.store, s.dir}, s.dir, s.sync
-	cfg.Directory, cfg.Watched, cfg.Log = asAdministrator{s.dir}, s.watched(cert), s.log
+	cfg.Directory, cfg.Watched, cfg.Log, cfg.Logs = asAdministrator{s.dir}, s.watched(cert), s.log, s.files
 	if s.admin, err = admin.New(cfg); err != nil {
 		return err
 	}
@@ -79,6 +79,8 @@ func (s *Service) watched(cert *console.Certificate) admin.Watched {
 					}
 					return nil
 				}},
+			{Name: "Log files", Help: "What happens now is not kept in the appliance's log files. Look at the space in its data directory.",
+				Check: func(context.Context) error { return s.files.Health() }},
 		},
 		Streams: s.streams,
 	}

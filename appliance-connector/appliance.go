@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/devices"
 	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
+	"github.com/sallyport/sallyport/appliance-connector/logfile"
 	"github.com/sallyport/sallyport/appliance-connector/login"
 	"github.com/sallyport/sallyport/appliance-connector/overlay"
 	"github.com/sallyport/sallyport/appliance-connector/passcode"
@@ -83,6 +84,7 @@ type Service struct {
 	door    *overlay.Door
 	joins   *trust.Host
 	records *activity.Recorder
+	files   *logfile.Files
 
 	admin       *admin.Service
 	console     *console.Server
@@ -100,6 +102,11 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Service, err err
 	if s.trust, err = trust.Load(cfg.DataDir); err != nil {
 		return s, err
 	}
+	if s.files, err = logfile.Open(filepath.Join(cfg.DataDir, "logs")); err != nil {
+		return s, err
+	}
+	log = slog.New(s.files.Handler(log.Handler()))
+	s.log = log
 	ring, err := keyring.Load(cfg.DataDir)
 	if err != nil {
 		return s, sallyport.Errorf(sallyport.CodeNotFound,
@@ -300,6 +307,9 @@ func (s *Service) close() {
 	}
 	if s.store != nil {
 		s.logClose("store", s.store.Close())
+	}
+	if s.files != nil {
+		s.logClose("log files", s.files.Close())
 	}
 }
 

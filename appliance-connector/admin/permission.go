@@ -128,6 +128,11 @@ var permissions = map[Operation]permission{
 	"EachAuditRecord": {roles: supervised},
 	"VerifyAudit":     {roles: supervised},
 	"EachUser":        {roles: overseers, limited: true},
+	// log.go
+	"LogFiles":  {roles: overseers},
+	"LogLines":  {roles: overseers},
+	"FollowLog": {roles: overseers},
+	"ExportLog": {roles: overseers, person: true},
 	// setting.go
 	"ConsoleSettings":    {roles: overseers, limited: true},
 	"SetConsoleSettings": {roles: superOnly, person: true},

@@ -71,6 +71,8 @@ type Server struct {
 	assets    assets
 	// pages are the operations of the pages that there are, by path: the navigation shows those only.
 	pages map[string]admin.Operation
+	// running is what Run was called with: what streams ends with it.
+	running context.Context
 	// finders look for something by words, for the search.
 	finders []finder
 }
@@ -108,6 +110,7 @@ func (s *Server) Close() error { return s.listener.Close() }
 
 // Run serves until ctx ends, and then lets what is under way finish, for a moment.
 func (s *Server) Run(ctx context.Context) error {
+	s.running = ctx
 	srv := &http.Server{
 		Handler: s.echo, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
@@ -157,6 +160,7 @@ func (s *Server) routes() {
 	s.loginRoutes()
 	s.reportRoutes()
 	s.auditRoutes()
+	s.logRoutes()
 	s.administratorRoutes()
 	s.grantRoutes()
 	s.settingRoutes()

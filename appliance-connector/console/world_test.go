@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base32"
 	"encoding/base64"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
 	"github.com/sallyport/sallyport/appliance-connector/directory"
+	"github.com/sallyport/sallyport/appliance-connector/logfile"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/internal/deviceproto"
 )
@@ -75,6 +77,7 @@ type world struct {
 	url   string
 	key   sallyport.Key
 	logs  *logs
+	files *logfile.Files
 	slept []time.Duration
 	mu    sync.Mutex
 }
@@ -99,13 +102,16 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if w.files, err = logfile.Open(filepath.Join(dir, "logs")); err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(w.files.Handler(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	domains, err := directory.New(directory.Options{Log: log, Now: w.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(domains.Close)
-	cfg := admin.Config{Store: w.store, Key: w.key, Domains: domains, Directory: o.directory, Watched: o.watched, Now: w.clock.Now, Sleep: w.sleep, Log: log}
+	cfg := admin.Config{Store: w.store, Key: w.key, Domains: domains, Directory: o.directory, Watched: o.watched, Logs: w.files, Now: w.clock.Now, Sleep: w.sleep, Log: log}
 	if o.admin != nil {
 		o.admin(&cfg)
 	}
@@ -131,7 +137,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		if err := w.store.Close(); err != nil {
+		if err := errors.Join(w.store.Close(), w.files.Close()); err != nil {
 			t.Error(err)
 		}
 	})

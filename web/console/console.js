@@ -85,4 +85,49 @@ if (setup && location.hash.length > 1) {
   setup.value = decodeURIComponent(location.hash.slice(1));
   history.replaceState(null, '', location.pathname);
 }
+
+// New lines of the log come in on top while the page follows it. After a gap in the connection the list is read anew.
+const follow = document.querySelector('[data-follow]');
+if (follow) {
+  const [button, status] = follow.children;
+  const list = () => document.querySelector('#log tbody');
+  let source, reading = false, waiting = [];
+  const put = html => {
+    const body = list();
+    if (!body) { read(); return; }
+    const holder = document.createElement('template');
+    holder.innerHTML = html;
+    const row = holder.content.firstElementChild;
+    if ([...body.rows].slice(0, 300).some(r => r.textContent === row.textContent)) return;
+    body.prepend(row);
+    while (body.rows.length > 500) body.lastElementChild.remove();
+  };
+  const read = async () => {
+    if (reading) return;
+    reading = true;
+    await htmx.ajax('GET', location.pathname + location.search, { source: '#log', target: '#log', select: '#log', swap: 'outerHTML', headers: { 'X-Passive': '1' } });
+    reading = false;
+    if (list()) waiting.splice(0).forEach(put);
+  };
+  const stop = words => {
+    source?.close();
+    source = undefined;
+    button.setAttribute('aria-pressed', 'false');
+    status.textContent = words;
+  };
+  const start = () => {
+    source?.close();
+    source = new EventSource(follow.dataset.follow + location.search);
+    source.addEventListener('ready', () => { status.textContent = 'New lines appear as they are written.'; read(); });
+    source.addEventListener('line', e => { if (reading) waiting.push(e.data); else put(e.data); });
+    source.addEventListener('error', () => {
+      if (source?.readyState === EventSource.CLOSED) stop('Not followed any more. Refresh the page.');
+      else status.textContent = 'Connecting …';
+    });
+    button.setAttribute('aria-pressed', 'true');
+  };
+  follow.hidden = false;
+  button.addEventListener('click', () => { if (source) stop(''); else start(); });
+  document.addEventListener('htmx:pushedIntoHistory', () => { if (source) start(); }); // other filters
+}
 ready(document);
