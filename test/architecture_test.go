@@ -39,6 +39,8 @@ const demo = "cmd/sallyport/demo"
 var fenced = map[string]string{
 	"firebase.google.com/go":        "tokensvc/push", // 27 MB in every binary that sees it
 	"github.com/sideshow/apns2":     "tokensvc/push",
+	"github.com/DeRuina/timberjack": "appliance-connector/logfile",
+	"github.com/wneessen/go-mail":   "appliance-connector/mail",
 	"github.com/go-ldap/ldap":       "appliance-connector/directory", // who asks the directory sees passwords
 	"layeh.com/radius":              "appliance-connector/radius",
 	"modernc.org/sqlite":            "appliance-connector/store",

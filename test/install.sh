@@ -13,6 +13,7 @@ packages=(
   chromium fonts-dejavu-core
   protobuf-compiler                                  # make generate, and the next line
   python3 python3-cryptography python3-grpcio python3-protobuf # clients that share no code with ours
+  python3-aiosmtpd                                   # a mail server
 )
 
 missing=()

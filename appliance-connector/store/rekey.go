@@ -44,6 +44,7 @@ var sealedTables = []sealedTable{
 	{"sections", []string{"name"}, []sealedColumn{{"sealed_value", nil}}},
 	{"administration", []string{"one"}, []sealedColumn{{"sealed_role_grants", []string{"grants_version"}}, {"sealed_setup", nil}}},
 	{"administrators", []string{"id"}, []sealedColumn{{"sealed_password", nil}, {"sealed_totp", nil}}},
+	{"mails", []string{"id"}, []sealedColumn{{"sealed_content", []string{"recipients"}}}},
 	{"passkeys", []string{"credential"}, []sealedColumn{{"sealed_passkey", []string{"administrator_id"}}}},
 	{"console_sessions", []string{"hash"}, []sealedColumn{
 		{"sealed_csrf", []string{"administrator_id", "second_factor", "created", "idle", "expires"}},

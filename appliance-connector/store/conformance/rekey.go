@@ -32,6 +32,7 @@ func rekeyed(t *testing.T, e Engine) {
 	must(t, err)
 	must(t, s.IssueTemporaryCode(ctx, sallyport.TemporaryCode{ID: "t1", Account: alice, Issued: start, Expires: start.Add(time.Hour), By: "Helen Desk"}, "23456789"))
 	must(t, s.SetSealedSection(ctx, "mail-password", "smtp-password", 0))
+	must(t, s.QueueMail(ctx, newMail("m1")))
 	before, err := s.Revision(ctx)
 	must(t, err)
 	wantCode(t, s.Rekey(ctx, Master()[:31]), sallyport.CodeInvalid)
@@ -101,7 +102,10 @@ func readsAll(t *testing.T, s *store.Store) {
 	must(t, err)
 	section, _, err := s.SealedSection(ctx, "mail-password")
 	must(t, err)
+	message, _, err := s.LeaseMail(ctx, "a1", start, start)
+	must(t, err)
 	for name, equal := range map[string]bool{
+		"message":     message.Text == newMail("m1").Text,
 		"integration": i.Secret == NewIntegration("a", 1).Secret && i.PreviousSecret == "secret-before", "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
 		"enrolment": bytes.Equal(enrolment.Secret, Master()), "invitation": invites[0].Secret == "JOIN-CODE", "password": hash == "hash-of-b",
 		"seed": string(seed) == "seed-of-b", "passkey": string(keys[0].Kept) == `{"counter":1}`, "session": string(session.CSRF) == "csrf-secret-of-a-session",
