@@ -222,6 +222,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.tunnel.Run(ctx) })
 	g.Go(func() error { return s.radius.Serve(ctx) })
 	g.Go(func() error { return s.sync.Run(ctx) })
+	s.oversee(ctx, g)
 	g.Go(func() error { return s.trust.KeepRenewed(ctx, s.tunnel, time.Now, s.log) })
 	g.Go(func() error { return s.store.Watch(ctx, configEvery, func(int64) { s.reconfigure(ctx) }) })
 	if s.peers != nil {

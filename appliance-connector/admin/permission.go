@@ -128,11 +128,25 @@ var permissions = map[Operation]permission{
 	"EachAuditRecord": {roles: supervised},
 	"VerifyAudit":     {roles: supervised},
 	"EachUser":        {roles: overseers, limited: true},
+	// reportschedule.go: reports leave the house
+	"ReportSchedules":      {roles: overseers},
+	"ReportSchedule":       {roles: overseers},
+	"PutReportSchedule":    {roles: admins, person: true},
+	"DeleteReportSchedule": {roles: admins},
+	"SendReport":           {roles: admins, person: true},
 	// log.go
 	"LogFiles":  {roles: overseers},
 	"LogLines":  {roles: overseers},
 	"FollowLog": {roles: overseers},
 	"ExportLog": {roles: overseers, person: true},
+	// mail.go, retention.go
+	"MailSettings":         {roles: supervised},
+	"SetMailSettings":      {roles: superOnly, person: true, confirm: true},
+	"SendTestMail":         {roles: superOnly, person: true},
+	"Mails":                {roles: overseers},
+	"RetentionSettings":    {roles: overseers},
+	"RetentionPlan":        {roles: overseers},
+	"SetRetentionSettings": {roles: superOnly, person: true, confirm: true},
 	// setting.go
 	"ConsoleSettings":    {roles: overseers, limited: true},
 	"SetConsoleSettings": {roles: superOnly, person: true},

@@ -2,15 +2,13 @@ package console
 
 import (
 	"context"
-	"encoding/csv"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/appliance-connector/report"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
@@ -29,20 +27,24 @@ func (s *Server) reportRoutes() {
 	s.page("/reports/unenrolled.csv", "EachUser", (*request).unenrolledCSV)
 }
 
-func reportTabs(current string) []Tab {
-	return []Tab{
+func (r *request) reportTabs(current string) []Tab {
+	tabs := []Tab{
 		{Label: "Login activity", Path: "/reports/logins", Current: current == "logins"},
 		{Label: "RADIUS activity", Path: "/reports/radius", Current: current == "radius"},
 		{Label: "Enrolled users", Path: "/reports/enrolled", Current: current == "enrolled"},
 		{Label: "Unenrolled users (remote access)", Path: "/reports/unenrolled", Current: current == "unenrolled"},
 	}
+	if r.May("ReportSchedules") {
+		tabs = append(tabs, Tab{Label: "By e-mail", Path: "/reports/schedules", Current: current == "schedules"})
+	}
+	return tabs
 }
 
 func (r *request) reports() error { return r.goTo("/reports/logins") }
 
 // report shows a table of the section with its export.
 func (r *request) report(title, lead, name string, op admin.Operation, t Table) error {
-	p := Page{Title: title, Lead: lead, Content: "cardlist", Data: CardList{Tabs: reportTabs(name), Table: t}}
+	p := Page{Title: title, Lead: lead, Content: "cardlist", Data: CardList{Tabs: r.reportTabs(name), Table: t}}
 	if r.May(op) {
 		p.Actions = []Action{{Label: "Export as CSV", Path: "/reports/" + name + ".csv?" + r.Request().URL.RawQuery}}
 	}
@@ -118,8 +120,9 @@ func radiusBadge(o sallyport.RADIUSOutcome) Badge {
 
 // enrolmentQuery asks for users by whether they have enrolled; unenrolled ones only of policies that are live.
 func (r *request) enrolmentQuery(enrolled bool) store.UserQuery {
-	return store.UserQuery{Text: r.QueryParam("q"), Policy: sallyport.UserPolicyID(r.QueryParam("policy")), Enrolled: &enrolled,
-		RemoteAccess: !enrolled, State: sallyport.UserActive, After: r.QueryParam("after")}
+	q := report.Enrolment(enrolled, sallyport.ReportFilter{Text: r.QueryParam("q"), Policy: sallyport.UserPolicyID(r.QueryParam("policy"))})
+	q.After = r.QueryParam("after")
+	return q
 }
 
 func (r *request) enrolledReport() error {
@@ -155,7 +158,7 @@ func (r *request) enrolmentReport(enrolled bool, title, lead, name string) error
 	return r.report(title, lead, name, "EachUser", t)
 }
 
-// export streams a CSV file (RFC 4180): rows are sent as they are read.
+// export streams a CSV file: rows are sent as they are read.
 func (r *request) export(name string, head []string, rows func(ctx context.Context, row func(...string) error) error) error {
 	ctx, cancel := r.within(exportFor)
 	defer cancel()
@@ -163,35 +166,15 @@ func (r *request) export(name string, head []string, rows func(ctx context.Conte
 	res.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
 	res.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s.csv"`, name, r.s.cfg.Now().UTC().Format(time.DateOnly)))
 	res.WriteHeader(http.StatusOK)
-	if _, err := io.WriteString(res, "\ufeff"); err != nil { // so that spreadsheets read UTF-8
-		return err
-	}
-	w := csv.NewWriter(res)
-	w.UseCRLF = true
-	if err := w.Write(head); err != nil {
-		return err
-	}
-	err := rows(ctx, func(cells ...string) error {
-		for i, c := range cells {
-			cells[i] = safeCell(c)
-		}
-		return w.Write(cells)
-	})
+	w, err := report.NewWriter(res, head)
 	if err != nil {
+		return err
+	}
+	if err := rows(ctx, w.Row); err != nil {
 		// The head is sent: what is left is to break off, so that nobody takes a part for the whole.
 		panic(http.ErrAbortHandler)
 	}
-	w.Flush()
-	return w.Error()
-}
-
-// safeCell keeps a spreadsheet from taking a text for a formula.
-func safeCell(s string) string {
-	s = strings.ReplaceAll(s, "\x00", "\ufffd")
-	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
-		return "'" + s
-	}
-	return s
+	return w.End()
 }
 
 // within is the request's context with time for something long.
@@ -208,12 +191,8 @@ func (r *request) loginCSV() error {
 	if err != nil {
 		return err
 	}
-	head := []string{"time", "ended", "user name", "account", "integration", "door", "outcome", "second factor", "reason", "detail", "address", "appliance", "support code"}
-	return r.export("logins", head, func(ctx context.Context, row func(...string) error) error {
-		return r.s.admin.EachLogin(ctx, r.Actor(), q, func(l sallyport.LoginRecord) error {
-			return row(when(l.Time), when(l.Ended), l.UserName, string(l.Account), string(l.Integration), string(l.Door), string(l.Outcome),
-				string(l.Method), string(l.Reason), l.Detail, l.Address, string(l.Appliance), l.SupportCode)
-		})
+	return r.export("logins", report.LoginHead(), func(ctx context.Context, row func(...string) error) error {
+		return r.s.admin.EachLogin(ctx, r.Actor(), q, func(l sallyport.LoginRecord) error { return row(report.LoginRow(l)...) })
 	})
 }
 
@@ -222,12 +201,8 @@ func (r *request) radiusCSV() error {
 	if err != nil {
 		return err
 	}
-	head := []string{"time", "integration", "source", "user name", "account", "answer", "reason", "cure", "nas identifier", "calling station", "appliance"}
-	return r.export("radius", head, func(ctx context.Context, row func(...string) error) error {
-		return r.s.admin.EachRADIUSRequest(ctx, r.Actor(), q, func(a store.RADIUSActivity) error {
-			return row(when(a.Time), string(a.Integration), fmt.Sprint(a.Source), a.UserName, string(a.Account), string(a.Outcome), a.Reason, a.Cure,
-				a.NASIdentifier, a.CallingStation, string(a.Appliance))
-		})
+	return r.export("radius", report.RADIUSHead(), func(ctx context.Context, row func(...string) error) error {
+		return r.s.admin.EachRADIUSRequest(ctx, r.Actor(), q, func(a store.RADIUSActivity) error { return row(report.RADIUSRow(a)...) })
 	})
 }
 
@@ -240,18 +215,9 @@ func (r *request) userCSV(name string, enrolled bool) error {
 		return err
 	}
 	names := policyNames(policies)
-	head := []string{"name", "account", "log-in name", "e-mail", "user policy", "devices", "last enrolled", "synchronised"}
-	return r.export(name, head, func(ctx context.Context, row func(...string) error) error {
+	return r.export(name, report.UserHead(), func(ctx context.Context, row func(...string) error) error {
 		return r.s.admin.EachUser(ctx, r.Actor(), r.enrolmentQuery(enrolled), func(u sallyport.User, devices []sallyport.Device) error {
-			var last time.Time
-			var kinds []string
-			for _, d := range devices {
-				kinds = append(kinds, d.Name)
-				if d.Enrolled.After(last) {
-					last = d.Enrolled
-				}
-			}
-			return row(u.DisplayName, string(u.Account), u.UPN, u.Mail, names[u.Policy], strings.Join(kinds, "; "), when(last), when(u.Synchronised))
+			return row(report.UserRow(u, devices, names[u.Policy])...)
 		})
 	})
 }
@@ -265,15 +231,8 @@ func (r *request) auditCSV() error {
 	head := []string{"chain", "sequence", "time", "who", "kind", "role", "address", "action", "object", "object id", "before", "after", "reason", "support code"}
 	return r.export("audit", head, func(ctx context.Context, row func(...string) error) error {
 		return r.s.admin.EachAuditRecord(ctx, r.Actor(), q, func(a sallyport.AuditRecord) error {
-			return row(a.Chain, fmt.Sprint(a.Sequence), when(a.Time), a.Actor.Name, string(a.Actor.Kind), string(a.Actor.Role), a.Actor.Address,
+			return row(a.Chain, fmt.Sprint(a.Sequence), report.When(a.Time), a.Actor.Name, string(a.Actor.Kind), string(a.Actor.Role), a.Actor.Address,
 				a.Action, a.Object, a.ObjectID, string(a.Before), string(a.After), a.Reason, a.SupportCode)
 		})
 	})
-}
-
-func when(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return rfc3339(t)
 }

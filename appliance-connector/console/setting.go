@@ -16,6 +16,7 @@ func (s *Server) settingRoutes() {
 
 // settingsPage is what the page of the settings shows: a section for each kind.
 type settingsPage struct {
+	Tabs      []Tab
 	Console   Form
 	MayChange bool
 }
@@ -37,7 +38,7 @@ func (r *request) settings() error {
 }
 
 func (r *request) showSettings(status int, f Form) error {
-	return r.showAs(status, Page{Title: "Settings", Content: "settings", Data: settingsPage{f, r.May("SetConsoleSettings")}})
+	return r.showAs(status, Page{Title: "Settings", Content: "settings", Data: settingsPage{r.settingTabs("console"), f, r.May("SetConsoleSettings")}})
 }
 
 func (r *request) setConsoleSettings() error {

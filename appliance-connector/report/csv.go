@@ -1,0 +1,107 @@
+// Package report makes the reports: CSV as the console exports it, and messages with it that are sent on a
+// schedule. It reads the store, and decides nothing about who may see a report.
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/store"
+)
+
+// Writer writes a CSV file (RFC 4180) that spreadsheets read as it is meant.
+type Writer struct {
+	csv  *csv.Writer
+	Rows int
+}
+
+// NewWriter begins a file with its head.
+func NewWriter(w io.Writer, head []string) (*Writer, error) {
+	if _, err := io.WriteString(w, "\ufeff"); err != nil { // so that spreadsheets read UTF-8
+		return nil, err
+	}
+	out := &Writer{csv: csv.NewWriter(w)}
+	out.csv.UseCRLF = true
+	return out, out.csv.Write(head)
+}
+
+// Row writes one row.
+func (w *Writer) Row(cells ...string) error {
+	for i, c := range cells {
+		cells[i] = safeCell(c)
+	}
+	w.Rows++
+	return w.csv.Write(cells)
+}
+
+// End writes what is left.
+func (w *Writer) End() error {
+	w.csv.Flush()
+	return w.csv.Error()
+}
+
+// safeCell keeps a spreadsheet from taking a text for a formula.
+func safeCell(s string) string {
+	s = strings.ReplaceAll(s, "\x00", "\ufffd")
+	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
+
+// When is a time in a report; empty for never.
+func When(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// LoginHead names the cells of LoginRow.
+func LoginHead() []string {
+	return []string{"time", "ended", "user name", "account", "integration", "door", "outcome", "second factor", "reason", "detail", "address", "appliance", "support code"}
+}
+
+// LoginRow is a login in a report.
+func LoginRow(l sallyport.LoginRecord) []string {
+	return []string{When(l.Time), When(l.Ended), l.UserName, string(l.Account), string(l.Integration), string(l.Door), string(l.Outcome),
+		string(l.Method), string(l.Reason), l.Detail, l.Address, string(l.Appliance), l.SupportCode}
+}
+
+// RADIUSHead names the cells of RADIUSRow.
+func RADIUSHead() []string {
+	return []string{"time", "integration", "source", "user name", "account", "answer", "reason", "cure", "nas identifier", "calling station", "appliance"}
+}
+
+// RADIUSRow is a RADIUS request in a report.
+func RADIUSRow(a store.RADIUSActivity) []string {
+	return []string{When(a.Time), string(a.Integration), fmt.Sprint(a.Source), a.UserName, string(a.Account), string(a.Outcome), a.Reason, a.Cure,
+		a.NASIdentifier, a.CallingStation, string(a.Appliance)}
+}
+
+// UserHead names the cells of UserRow.
+func UserHead() []string {
+	return []string{"name", "account", "log-in name", "e-mail", "user policy", "devices", "last enrolled", "synchronised"}
+}
+
+// UserRow is a user with their devices in a report.
+func UserRow(u sallyport.User, devices []sallyport.Device, policy string) []string {
+	var last time.Time
+	var names []string
+	for _, d := range devices {
+		names = append(names, d.Name)
+		if d.Enrolled.After(last) {
+			last = d.Enrolled
+		}
+	}
+	return []string{u.DisplayName, string(u.Account), u.UPN, u.Mail, policy, strings.Join(names, "; "), When(last), When(u.Synchronised)}
+}
+
+// Enrolment asks for users by whether they have enrolled; unenrolled ones only of policies that are live.
+func Enrolment(enrolled bool, f sallyport.ReportFilter) store.UserQuery {
+	return store.UserQuery{Text: f.Text, Policy: f.Policy, Enrolled: &enrolled, RemoteAccess: !enrolled, State: sallyport.UserActive}
+}
