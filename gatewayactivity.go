@@ -25,6 +25,7 @@ type RADIUSActivity struct {
 	Cure           string
 	NASIdentifier  string
 	CallingStation string // what the gateway says where the user is
+	CalledStation  string // and which of its addresses was called
 	Appliance      ApplianceID
 }
 

@@ -38,8 +38,40 @@ type Integration struct {
 	Attributes []GroupAttribute
 	// Language is that of messages when the browser names none that there is; empty: English.
 	Language string
-	Version  int64
+	// Experience is how users log in; empty: ExperienceCloud.
+	Experience Experience
+	// PasswordEncoding is how the gateway writes names and passwords; empty: PasswordUTF8.
+	PasswordEncoding PasswordEncoding
+	// PasscodeSeparator is what may stand between a password and a passcode, or the word "push", that are
+	// typed into one field; empty: they are not told apart. ExperienceCloud has no use for it.
+	PasscodeSeparator string
+	// AskMethod has users who have several second factors choose one before a phone is asked, where the
+	// whole login is in RADIUS.
+	AskMethod bool
+	Version   int64
 }
+
+// Experience is how users log in at a gateway.
+type Experience string
+
+const (
+	// ExperienceCloud: in the overlay. What comes by RADIUS is a gateway token, or a passcode typed into the
+	// gateway's own form; the gateway has checked the password by itself.
+	ExperienceCloud Experience = "cloud"
+	// ExperienceLegacy: in RADIUS as a whole. What comes is the password.
+	ExperienceLegacy Experience = "legacy"
+	// ExperienceBoth: a gateway token is taken as such, anything else for the password. A passcode alone is
+	// not enough: nothing says that the gateway has checked the password.
+	ExperienceBoth Experience = "both"
+)
+
+// PasswordEncoding is how text is written in User-Name and User-Password.
+type PasswordEncoding string
+
+const (
+	PasswordUTF8        PasswordEncoding = "utf-8"
+	PasswordWindows1252 PasswordEncoding = "windows-1252"
+)
 
 // MessageAuthenticator says when a gateway's requests must carry Message-Authenticator. One that is
 // there is always checked.

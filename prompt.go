@@ -8,6 +8,7 @@ type PromptKind string
 const (
 	PromptPush   PromptKind = "push"   // answer on the phone
 	PromptCode   PromptKind = "code"   // type a passcode
+	PromptChoose PromptKind = "choose" // choose one of several methods; where a front door asks for that
 	PromptDone   PromptKind = "done"   // hand the gateway token to the gateway
 	PromptDenied PromptKind = "denied" // the login is over
 )

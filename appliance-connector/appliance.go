@@ -30,6 +30,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/overlay"
 	"github.com/sallyport/sallyport/appliance-connector/passcode"
 	"github.com/sallyport/sallyport/appliance-connector/radius"
+	"github.com/sallyport/sallyport/appliance-connector/radius/legacy"
 	"github.com/sallyport/sallyport/appliance-connector/radius/tokencheck"
 	"github.com/sallyport/sallyport/appliance-connector/standing"
 	"github.com/sallyport/sallyport/appliance-connector/store"
@@ -42,6 +43,9 @@ import (
 
 // configEvery is how often the store is asked whether somebody changed the configuration.
 const configEvery = time.Second
+
+// replyWindow is how long a gateway may repeat a request that waits for its user: longer than that lasts.
+const replyWindow = 90 * time.Second
 
 // Config is how one appliance runs.
 type Config struct {
@@ -81,6 +85,7 @@ type Service struct {
 	claims  *claims.Claimer
 	peers   *claims.PeerLink
 	radius  *radius.Server
+	legacy  *legacy.Door
 	door    *overlay.Door
 	joins   *trust.Host
 	records *activity.Recorder
@@ -196,14 +201,20 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	if err != nil {
 		return fmt.Errorf("read integrations: %w", err)
 	}
+	s.legacy = legacy.New(legacy.Options{
+		Engine: engine, Steps: s.store, States: login.Keeper{Key: ring.Derive("radius state")}, Key: ring.Derive("radius steps"),
+		Now: time.Now, Sleep: sleep, Log: s.log,
+		Tokens: tokencheck.New(tokencheck.Options{
+			Keys: func() gatewaytoken.Ring { return tokens }, Claimer: s.claims, Directory: s.dir, Standings: standings, Codes: codes,
+			Recorder: s.records, SupportCode: engine.SupportCode,
+		}),
+	})
 	s.radius, err = radius.Listen(radius.Options{
 		Address: s.cfg.RADIUSListen, Integrations: integrations, Log: s.log, Recorder: s.store, Appliance: s.trust.Appliance,
 		Observer: s.records,
 		Groups:   AccountGroups{s.store, s.dir},
-		Verifier: tokencheck.New(tokencheck.Options{
-			Keys: func() gatewaytoken.Ring { return tokens }, Claimer: s.claims, Directory: s.dir, Standings: standings, Codes: codes,
-			Recorder: s.records, SupportCode: engine.SupportCode,
-		}),
+		ReplyWindow: replyWindow,
+		Verifier:    s.legacy,
 	})
 	return err
 }
@@ -279,15 +290,32 @@ func (s *Service) metrics() *prometheus.Registry {
 	counter("received_total", "Datagrams received.", func(v radius.Stats) uint64 { return v.Received })
 	counter("accepted_total", "Access-Accept sent, repetitions not counted.", func(v radius.Stats) uint64 { return v.Accepted })
 	counter("rejected_total", "Access-Reject sent, repetitions not counted.", func(v radius.Stats) uint64 { return v.Rejected })
+	counter("challenged_total", "Access-Challenge sent, repetitions not counted.", func(v radius.Stats) uint64 { return v.Challenged })
 	counter("repeated_total", "Repetitions of a request.", func(v radius.Stats) uint64 { return v.Repeated })
 	counter("unknown_source_total", "Dropped: no integration has the source address.", func(v radius.Stats) uint64 { return v.UnknownSource })
 	counter("unauthentic_total", "Dropped: Message-Authenticator wrong or missing.", func(v radius.Stats) uint64 { return v.Unauthentic })
 	counter("malformed_total", "Dropped: not RADIUS.", func(v radius.Stats) uint64 { return v.Malformed })
 	counter("overload_total", "Dropped: too many requests at a time.", func(v radius.Stats) uint64 { return v.Overload })
+	r.MustRegister(waitingMetrics(s.legacy)...)
 	r.MustRegister(recordMetrics(s.records)...)
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "sallyport", Subsystem: "tunnel", Name: "streams", Help: "Open streams to the cloud."},
 		func() float64 { return float64(len(s.tunnel.Status().Streams)) }))
 	return r
+}
+
+// waitingMetrics tell of logins in RADIUS that wait for their users.
+func waitingMetrics(d *legacy.Door) []prometheus.Collector {
+	named := func(name, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "sallyport", Subsystem: "radius", Name: name, Help: help}
+	}
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts(named("logins_waiting", "Requests of logins in RADIUS under way.")),
+			func() float64 { return float64(d.Stats().Waiting) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts(named("logins_joined_total", "Requests that joined a login in RADIUS under way.")),
+			func() float64 { return float64(d.Stats().Joined) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts(named("logins_busy_total", "Logins in RADIUS refused because too many were under way.")),
+			func() float64 { return float64(d.Stats().Busy) }),
+	}
 }
 
 func (s *Service) close() {

@@ -254,7 +254,7 @@ func (s *Service) saveIntegration(ctx context.Context, db *store.Store, in sally
 			warnings = append(warnings, fmt.Sprintf("%s is a wide network: any host in it that learns the secret can ask as this gateway.", p))
 		}
 	}
-	if len(in.Origins) == 0 {
+	if len(in.Origins) == 0 && in.Experience != sallyport.ExperienceLegacy {
 		warnings = append(warnings, "Without an origin of the logon page the overlay cannot be used there.")
 	}
 	saved, err := db.PutIntegration(ctx, in)

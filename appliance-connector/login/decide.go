@@ -30,20 +30,20 @@ type TemporaryCodes interface {
 var served = []sallyport.Method{sallyport.MethodPush, sallyport.MethodCode, sallyport.MethodTemporary}
 
 // decide goes on as policy says, once the password is right.
-func (e *Engine) decide(ctx context.Context, s State, account sallyport.Account, in sallyport.Integration) (State, error) {
+func (e *Engine) decide(ctx context.Context, s State, account sallyport.Account, a Attempt) (State, error) {
 	standing, err := e.standing(ctx, s, account)
 	if err != nil {
 		return State{}, err
 	}
 	d := policy.Decide(policy.Input{
-		Account: s.Account, Known: true, Standing: standing, Integration: in, Door: sallyport.DoorOverlay, Now: e.Now(),
+		Account: s.Account, Known: true, Standing: standing, Integration: a.Integration, Door: s.door(), Now: e.Now(),
 	})
 	e.decided(ctx, s, d)
 	switch d.Outcome {
 	case policy.Password:
 		return e.done(ctx, s, d.Why()), nil
 	case policy.Ask:
-		return e.ask(ctx, s, d, standing.Devices)
+		return e.ask(ctx, s, d, standing.Devices, a)
 	case policy.Enrol:
 		return e.deny(ctx, s, sallyport.ReasonNotEnrolled, d.Why()), nil
 	}
@@ -77,8 +77,8 @@ func (e *Engine) standing(ctx context.Context, s State, account sallyport.Accoun
 	return standing, nil
 }
 
-// ask asks for the first of the methods.
-func (e *Engine) ask(ctx context.Context, s State, d policy.Decision, devices []sallyport.Device) (State, error) {
+// ask asks for the first of the methods, unless the person has said more, or is to say more.
+func (e *Engine) ask(ctx context.Context, s State, d policy.Decision, devices []sallyport.Device, a Attempt) (State, error) {
 	s.Plain = !d.NumberMatching
 	for _, m := range d.Methods {
 		if slices.Contains(served, m) {
@@ -88,6 +88,13 @@ func (e *Engine) ask(ctx context.Context, s State, d policy.Decision, devices []
 	switch {
 	case len(s.Methods) == 0:
 		return e.deny(ctx, s, sallyport.ReasonNotEnrolled, "The user has no second factor that can be asked for at this door."), nil
+	case a.Code != "" && s.takesCode():
+		return e.Code(ctx, e.askCode(s, ""), a.Code)
+	case a.Push && s.takes(sallyport.MethodPush):
+		return e.push(ctx, s, devices)
+	case a.Choose && s.takes(sallyport.MethodPush) && s.takesCode():
+		s.Kind, s.Until = sallyport.PromptChoose, s.End
+		return s.next(), nil
 	case typed(s.Methods[0]):
 		return e.askCode(s, ""), nil
 	}

@@ -130,6 +130,16 @@ type Attempt struct {
 	UserName    string
 	Password    sallyport.Secret
 	Place       string
+	// Via says which of the gateway's units and addresses it came through; shown with Place.
+	Via string
+	// Door is the front door; empty: the overlay.
+	Door sallyport.Door
+	// Code is a passcode that came with the password, and is checked instead of asking; "": none.
+	Code sallyport.Secret
+	// Push asks the phone first, if it may be asked at all.
+	Push bool
+	// Choose asks which of several methods is to be used, before a phone is asked.
+	Choose bool
 	// BindStarted is called just before the directory is asked; when it fails, the directory is not.
 	BindStarted func() error
 	// Front is kept in the state for the front door.
@@ -142,11 +152,11 @@ func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
 	start := e.Now()
 	s := State{
 		Login: a.Login, Integration: a.Integration.ID, Application: a.Integration.Nickname,
-		UserName: a.UserName, Place: a.Place, Front: a.Front,
+		UserName: a.UserName, Place: a.Place, Via: a.Via, Door: a.Door, Front: a.Front,
 		Support: e.supportCode(a.Login), End: start.Add(Life).UnixMilli(),
 	}
 	e.begun(s)
-	e.log(ctx, s, "credentials arrived", "step", 4, "integration", a.Integration.ID)
+	e.log(ctx, s, "credentials arrived", "step", 4, "integration", a.Integration.ID, "door", s.door(), "via", a.Via)
 	state, account, err := e.Directory.Verify(ctx, a.UserName, a.Password, a.BindStarted)
 	if err != nil {
 		code := sallyport.CodeUnavailable
@@ -163,7 +173,7 @@ func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
 		return e.deny(ctx, s, sallyport.ReasonCredentials, "The directory says: "+string(state)+"."), nil
 	}
 	e.log(ctx, s, "password is right", "step", 5, "account", s.Account)
-	next, err := e.decide(ctx, s, account, a.Integration)
+	next, err := e.decide(ctx, s, account, a)
 	if err == nil && next.Reason == sallyport.ReasonCredentials {
 		e.Sleep(ctx, FailureFloor-e.Now().Sub(start)) // as a wrong password
 	}
@@ -232,18 +242,20 @@ func (e *Engine) happened(ctx context.Context, s State, ev ChallengeEvent) (Stat
 	return s, nil
 }
 
-// UseCode goes from the push to a passcode.
+// UseCode goes from the push, or the choice, to a passcode.
 func (e *Engine) UseCode(ctx context.Context, s State) (State, error) {
-	if s.Kind != sallyport.PromptPush || !s.takesCode() {
+	if s.Kind != sallyport.PromptPush && s.Kind != sallyport.PromptChoose || !s.takesCode() {
 		return s, errStep
 	}
-	e.cancelChallenge(ctx, s)
+	if s.Kind == sallyport.PromptPush {
+		e.cancelChallenge(ctx, s)
+	}
 	return e.askCode(s, ""), nil
 }
 
-// Push asks the device again, or instead of a passcode.
+// Push asks the device again, or instead of a passcode, or as chosen.
 func (e *Engine) Push(ctx context.Context, s State) (State, error) {
-	if s.Kind != sallyport.PromptCode || !s.takes(sallyport.MethodPush) {
+	if s.Kind != sallyport.PromptCode && s.Kind != sallyport.PromptChoose || !s.takes(sallyport.MethodPush) {
 		return s, errStep
 	}
 	devices, err := e.Devices.Devices(ctx, s.Account)
@@ -286,6 +298,14 @@ func (e *Engine) Cancel(ctx context.Context, s State) (State, error) {
 	return e.deny(ctx, s, sallyport.ReasonCancelled, ""), nil
 }
 
+// GiveUp ends a login whose push nobody has answered, at a front door that can wait no longer.
+func (e *Engine) GiveUp(ctx context.Context, s State) State {
+	if s.Kind == sallyport.PromptPush {
+		e.cancelChallenge(ctx, s)
+	}
+	return e.deny(ctx, s, sallyport.ReasonTimeout, "")
+}
+
 var errStep = sallyport.Errorf(sallyport.CodeConflict, "This step is over. Please go on with what the page shows now.", nil)
 
 func (e *Engine) askCode(s State, why sallyport.Reason) State {
@@ -306,7 +326,11 @@ func (e *Engine) deny(ctx context.Context, s State, why sallyport.Reason, detail
 }
 
 func (e *Engine) done(ctx context.Context, s State, detail string) State {
-	e.log(ctx, s, "login granted, gateway token made", "step", 11, "account", s.Account)
+	msg := "login granted, gateway token made"
+	if s.door() == sallyport.DoorRADIUS {
+		msg = "login granted" // there is nothing to take to the gateway: it is the one who asks
+	}
+	e.log(ctx, s, msg, "step", 11, "account", s.Account)
 	s.Kind, s.Reason, s.Until = sallyport.PromptDone, "", e.Now().Add(TokenLife).UnixMilli()
 	e.ended(s, detail)
 	return s.next()
@@ -330,6 +354,8 @@ func (e *Engine) Prompt(s State) sallyport.Prompt {
 		if s.Pushes >= maxPushes {
 			p.Methods = slices.DeleteFunc(p.Methods, func(m sallyport.Method) bool { return m == sallyport.MethodPush })
 		}
+	case sallyport.PromptChoose:
+		p.Methods = s.methods()
 	case sallyport.PromptDone:
 		p.Token = e.Tokens.Mint(s.Integration, s.Account, e.nonce(s.Login), time.UnixMilli(s.Until))
 	}

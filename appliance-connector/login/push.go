@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -29,7 +30,7 @@ func (e *Engine) push(ctx context.Context, s State, devices []sallyport.Device) 
 		digits = 0
 	}
 	details, err := deviceproto.SealDetails(d.DetailsKey, d.ID, s.Challenge, sallyport.ChallengeDetails{
-		User: s.UserName, Application: s.Application, Place: s.Place, Time: now.UTC().Truncate(time.Second), Digits: digits,
+		User: s.UserName, Application: s.Application, Place: s.seenFrom(), Time: now.UTC().Truncate(time.Second), Digits: digits,
 	})
 	if err != nil {
 		return State{}, e.fail(ctx, s, sallyport.CodeInternal, "Sign-in is not available right now. Please try again.", fmt.Errorf("seal details: %w", err))
@@ -42,6 +43,14 @@ func (e *Engine) push(ctx context.Context, s State, devices []sallyport.Device) 
 	e.log(ctx, s, "push asked for", "step", 6, "account", s.Account, "device", d.ID, "challenge", s.Challenge)
 	s.Kind, s.Reason, s.Until = sallyport.PromptPush, "", now.Add(PushLife).UnixMilli()
 	return s.next(), nil
+}
+
+// seenFrom is where the login comes from, as the phone shows it.
+func (s State) seenFrom() string {
+	if s.Via == "" {
+		return s.Place
+	}
+	return strings.TrimSpace(s.Place + " via " + s.Via)
 }
 
 // answered checks what the device says: its signature, the question it answers, the number.

@@ -95,7 +95,7 @@ func (e *Engine) audit(s State, action string, why sallyport.Reason, words strin
 	e.Recorder.Audit(sallyport.AuditRecord{
 		Time: e.Now(), Actor: sallyport.Actor{Kind: sallyport.ActorUser, Name: s.UserName, Address: s.Place},
 		Action: action, Object: s.Application, ObjectID: string(s.Integration), Reason: words, SupportCode: s.Support,
-		After: encode(map[string]string{"account": string(s.Account), "door": string(sallyport.DoorOverlay), "method": string(s.Used), "reason": string(why)}),
+		After: encode(map[string]string{"account": string(s.Account), "door": string(s.door()), "method": string(s.Used), "reason": string(why)}),
 	})
 }
 
@@ -103,7 +103,7 @@ func (e *Engine) audit(s State, action string, why sallyport.Reason, words strin
 func (e *Engine) record(s State, o sallyport.Outcome, detail string) sallyport.LoginRecord {
 	r := sallyport.LoginRecord{
 		ID: string(s.Login), Time: time.UnixMilli(s.End).Add(-Life).UTC(), SupportCode: s.Support, UserName: s.UserName, Account: s.Account,
-		Integration: s.Integration, Door: sallyport.DoorOverlay, Outcome: o, Method: s.Used, Reason: s.Reason, Detail: detail, Address: s.Place,
+		Integration: s.Integration, Door: s.door(), Outcome: o, Method: s.Used, Reason: s.Reason, Detail: detail, Address: s.Place,
 	}
 	if o != sallyport.OutcomeOpen {
 		r.Ended = e.Now()

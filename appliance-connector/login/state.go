@@ -5,6 +5,8 @@
 //	     │ right: policy is asked
 //	     ├─ refused, or has to enrol ─▶ denied
 //	     ├─ password alone ───────────▶ done
+//	     ├─ a passcode came with the password ─▶ code, given
+//	     ├─ the front door has people choose ──▶ choose ──"push"─▶ push, or "use_code"─▶ code
 //	     ├─ a temporary code is good, or push cannot be asked for ─▶ code
 //	     ▼
 //	   push ◀──"push"──── code ──wrong, third time──▶ denied
@@ -20,6 +22,7 @@
 package login
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"time"
@@ -38,6 +41,8 @@ type State struct {
 	Account     sallyport.AccountName   `json:"a"`
 	UserName    string                  `json:"u"` // as typed
 	Place       string                  `json:"p"`
+	Via         string                  `json:"vi,omitempty"` // which of the gateway's units and addresses
+	Door        sallyport.Door          `json:"o,omitempty"`  // see door
 	Device      sallyport.DeviceID      `json:"d,omitempty"`
 	DeviceName  string                  `json:"dn,omitempty"`
 	Challenge   sallyport.ChallengeID   `json:"c,omitempty"`
@@ -62,6 +67,9 @@ func (s State) methods() []sallyport.Method {
 	}
 	return s.Methods
 }
+
+// door is the front door. A state of a release before there were two has none, and means the overlay.
+func (s State) door() sallyport.Door { return cmp.Or(s.Door, sallyport.DoorOverlay) }
 
 func (s State) takes(m sallyport.Method) bool { return slices.Contains(s.methods(), m) }
 

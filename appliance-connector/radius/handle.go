@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"layeh.com/radius"
+	"layeh.com/radius/rfc2865"
 )
 
 // rejected is what the gateway hears of every refusal that has no message of its own.
@@ -96,9 +97,13 @@ func (w *worker) access(c *client, r *request, source netip.AddrPort, now time.T
 
 // query takes out of the packet what the Verifier needs, or says why it cannot be asked.
 func (k *keys) query(c *client, r *request, source netip.AddrPort) (*Query, *complaint) {
+	name, ok := decode(c.PasswordEncoding, r.user)
+	if !ok {
+		name = string(r.user) // for the directory to refuse
+	}
 	q := &Query{
-		Integration: &c.Integration, UserName: string(r.user), Source: source, Request: r.id(),
-		NASIdentifier: string(r.nas), CallingStation: string(r.calling),
+		Integration: &c.Integration, UserName: name, Source: source, Request: r.id(),
+		NASIdentifier: string(r.nas), CallingStation: string(r.calling), CalledStation: string(r.called), State: r.state,
 	}
 	switch {
 	case r.password == nil && r.protocol != "":
@@ -110,8 +115,8 @@ func (k *keys) query(c *client, r *request, source netip.AddrPort) (*Query, *com
 		return q, &missingName
 	}
 	var room [maxPassword]byte
-	password := k.reveal(r, &room)
-	if !legible(password) {
+	password, ok := decode(c.PasswordEncoding, k.reveal(r, &room))
+	if !ok {
 		return q, &garbledPassword
 	}
 	q.Passcode = sallyport.Secret(password)
@@ -130,17 +135,28 @@ func (w *worker) verifyLater(x inquiry, r *request) {
 		return
 	}
 	kept := r.clone()
+	x.q.State = kept.state
 	s, work := w.Server, w.work
+	limit := s.opts.Deadline
+	if s.patient != nil {
+		limit = max(limit, s.patient.Patience(x.q))
+	}
 	s.wg.Go(func() {
 		defer func() { <-s.waiting }()
-		ctx, cancel := context.WithTimeout(work, s.opts.Deadline)
+		ctx, cancel := context.WithTimeout(work, limit)
 		defer cancel()
 		v := s.opts.Verifier.Verify(ctx, *x.q)
+		if v.Drop {
+			x.at.drop()
+			s.count.handedOn.Add(1)
+			s.opts.Log.Info("RADIUS request left to another appliance", "user", x.q.UserName, "source", x.q.Source.String())
+			return
+		}
 		attributes, bad := s.attributes(ctx, &x, v)
 		if bad != nil {
 			v = Verdict{Reason: bad.cause, Cure: bad.cure}
 		}
-		if ctx.Err() != nil {
+		if work.Err() == nil && ctx.Err() != nil {
 			s.count.late.Add(1)
 			s.drops.write(gaveUp, x.client, x.q.Source, s.opts.Now(), "user", x.q.UserName, "after", s.opts.Now().Sub(x.now))
 		}
@@ -174,18 +190,26 @@ func (s *Server) attributes(ctx context.Context, x *inquiry, v Verdict) ([]byte,
 // finish makes the answer, remembers it, counts and logs it.
 func (w *worker) finish(x *inquiry, r *request, v Verdict, attributes []byte) []byte {
 	var answer []byte
-	if v.Accept {
-		if answer = x.keys.answer(w.out[:0], r, radius.CodeAccessAccept, v.Message, attributes); answer == nil && len(attributes) > 0 {
-			v = Verdict{Reason: tooLong.cause, Cure: tooLong.cure}
-		}
+	switch {
+	case v.Accept:
+		answer = x.keys.answer(w.out[:0], r, radius.CodeAccessAccept, v.Message, attributes)
+	case len(v.Challenge) > 0:
+		attributes = stateAttribute(v.Challenge)
+		answer = x.keys.answer(w.out[:0], r, radius.CodeAccessChallenge, v.Message, attributes)
 	}
-	if v.Accept {
+	if answer == nil && len(attributes) > 0 {
+		v = Verdict{Reason: tooLong.cause, Cure: tooLong.cure}
+	}
+	switch {
+	case v.Accept:
 		w.count.accepted.Add(1)
 		x.client.memory.accepted.at(x.now)
 		if w.opts.Log.Enabled(context.Background(), slog.LevelDebug) {
 			w.opts.Log.Debug("RADIUS request accepted", "user", x.q.UserName, "integration", string(x.q.Integration.ID), "source", x.q.Source.String())
 		}
-	} else {
+	case len(v.Challenge) > 0:
+		w.count.challenged.Add(1)
+	default:
 		w.count.rejected.Add(1)
 		x.client.memory.refused(complaint{v.Reason, v.Cure}, x.now)
 		w.refused(x.q, v)
@@ -198,6 +222,11 @@ func (w *worker) finish(x *inquiry, r *request, v Verdict, attributes []byte) []
 	}
 	x.at.finish(answer)
 	return answer
+}
+
+// stateAttribute is the State that an Access-Challenge carries; whoever decides keeps it to 253 octets.
+func stateAttribute(state []byte) []byte {
+	return append([]byte{byte(rfc2865.State_Type), byte(2 + len(state))}, state...)
 }
 
 // status answers a health check (RFC 5997).

@@ -49,7 +49,7 @@ func (s *Server) authenticate(c *client, r *request, now time.Time) (*keys, *com
 		return nil, &missingMAC
 	case c.MessageAuthenticator != sallyport.MessageAuthenticatorNever && c.memory.seen.Load():
 		return nil, &missingMACOnceSeen
-	case previous != nil && !c.keys.fits(r) && previous.fits(r):
+	case previous != nil && !c.fits(c.keys, r) && c.fits(previous, r):
 		c.memory.oldSecret.at(now)
 		return previous, nil
 	}
@@ -66,9 +66,13 @@ func (c *client) previousAt(now time.Time) *keys {
 
 // fits reports whether the password comes out as text under this secret: all there is to tell two secrets
 // apart by when a request is not signed.
-func (k *keys) fits(r *request) bool {
+func (c *client) fits(k *keys, r *request) bool {
 	var room [maxPassword]byte
-	return r.password != nil && legible(k.reveal(r, &room))
+	if r.password == nil {
+		return false
+	}
+	_, ok := decode(c.PasswordEncoding, k.reveal(r, &room))
+	return ok
 }
 
 // sawMessageAuthenticator demands the attribute from now on, where it is demanded once it was seen.

@@ -18,10 +18,13 @@ func (s *Server) observe(q *Query, v Verdict, now time.Time) {
 func activityOf(q *Query, v Verdict, now time.Time) sallyport.RADIUSActivity {
 	a := sallyport.RADIUSActivity{
 		Time: now, Integration: q.Integration.ID, Source: q.Source.String(), UserName: q.UserName, Account: v.Account,
-		Outcome: sallyport.RADIUSRejected, Reason: v.Reason, Cure: v.Cure, NASIdentifier: q.NASIdentifier, CallingStation: q.CallingStation,
+		Outcome: sallyport.RADIUSRejected, Reason: v.Reason, Cure: v.Cure, NASIdentifier: q.NASIdentifier, CallingStation: q.CallingStation, CalledStation: q.CalledStation,
 	}
-	if v.Accept {
+	switch {
+	case v.Accept:
 		a.Outcome = sallyport.RADIUSAccepted
+	case len(v.Challenge) > 0:
+		a.Outcome = sallyport.RADIUSChallenged
 	}
 	return a
 }

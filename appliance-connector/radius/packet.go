@@ -40,6 +40,8 @@ type request struct {
 	password []byte // as it came, hidden
 	nas      []byte
 	calling  []byte
+	called   []byte
+	state    []byte // of the Access-Challenge that this answers; nil: it begins a login
 	mac      int    // where the 16 octets of Message-Authenticator stand; 0: not there
 	protocol string // another protocol than PAP, by name
 }
@@ -87,6 +89,10 @@ func (r *request) take(kind radius.Type, from, to int) error {
 		r.nas = value
 	case rfc2865.CallingStationID_Type:
 		r.calling = value
+	case rfc2865.CalledStationID_Type:
+		r.called = value
+	case rfc2865.State_Type:
+		return once(&r.state, value)
 	case rfc2865.CHAPPassword_Type:
 		r.protocol = "CHAP"
 	case rfc2869.EAPMessage_Type:

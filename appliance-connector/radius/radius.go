@@ -8,7 +8,7 @@
 //	datagram ─▶ source known? ─▶ well formed? ─▶ genuine? ─▶ seen before? ─▶ password ─▶ Verifier ─▶ answer
 //	               │ no             │ no            │ no           │ yes         │ not PAP     │ refused
 //	               ▼                ▼               ▼              ▼             ▼             ▼
-//	             dropped         dropped         dropped     the same answer   Reject        Reject
+//	             dropped         dropped         dropped     the same answer   Reject   Reject or Challenge
 //
 // A packet that is repeated within ReplyWindow has the same answer, octet for octet, and is not
 // verified again; repeated while the first is being verified, it has the first one's answer.
@@ -51,6 +51,13 @@ type InstantVerifier interface {
 	VerifyNow(q *Query) (Verdict, bool)
 }
 
+// PatientVerifier is a Verifier that may take longer than Deadline for some queries: those that wait for a
+// person. They hold memory and a place among those waiting, and nothing else.
+type PatientVerifier interface {
+	Verifier
+	Patience(q *Query) time.Duration
+}
+
 // Observer is told what became of every request but repetitions and health checks. It is called by those
 // who answer, and must not wait for anything. tell makes the whole story; it costs more than to know that
 // there is one. Of packets that are dropped it is told as often as the log has a line.
@@ -68,6 +75,9 @@ type Query struct {
 	Request        RequestID
 	NASIdentifier  string
 	CallingStation string // where the user is, as the gateway sees it
+	CalledStation  string // which of the gateway's addresses was called
+	// State is what the Verdict with a Challenge had that this answers; nil: it begins a login.
+	State []byte
 }
 
 // RequestID is a request's identifier and authenticator.
@@ -76,6 +86,11 @@ type RequestID [17]byte
 // Verdict is what a Verifier decides.
 type Verdict struct {
 	Accept bool
+	// Challenge, when it is not empty, asks the user for more: it is the State (at most 253 octets) that the
+	// next request brings back. Message is the question.
+	Challenge []byte
+	// Drop: there is no answer, so that the gateway asks another appliance, which goes on with the login.
+	Drop bool
 	// Message is shown to the user by some gateways (Reply-Message). It must not depend on whether
 	// the user exists.
 	Message string
@@ -112,7 +127,7 @@ type Options struct {
 	Readers     int           // goroutines that read; as many as there are processors, at most 8
 	Waiting     int           // requests being verified at a time; 16,384
 	Deadline    time.Duration // for one of them; 4 s
-	ReplyWindow time.Duration // how long an answer is kept for repetitions; 30 s
+	ReplyWindow time.Duration // how long a request is remembered for repetitions; 30 s. More than any Verifier's patience
 	Replies     int           // answers kept at most; 262,144
 }
 

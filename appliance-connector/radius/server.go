@@ -18,6 +18,7 @@ const receiveBuffer = 4 << 20
 type Server struct {
 	opts    Options
 	instant InstantVerifier // the Verifier, when it is one
+	patient PatientVerifier // likewise
 	conn    *net.UDPConn
 	clients atomic.Pointer[clients]
 	config  configuration
@@ -46,6 +47,7 @@ func Listen(opts Options) (*Server, error) {
 		resolveNow: make(chan struct{}, 1),
 	}
 	s.instant, _ = opts.Verifier.(InstantVerifier)
+	s.patient, _ = opts.Verifier.(PatientVerifier)
 	if err := s.SetIntegrations(opts.Integrations); err != nil {
 		return nil, err
 	}
@@ -67,7 +69,8 @@ func (s *Server) Addr() netip.AddrPort { return s.conn.LocalAddr().(*net.UDPAddr
 func (s *Server) Close() error { return s.conn.Close() }
 
 // Serve answers until ctx ends. It then reads no more, waits for the requests being verified (at
-// most Deadline), answers them, and closes the socket.
+// most Deadline; those that wait for a person are told that their time is up), answers them, and closes
+// the socket.
 func (s *Server) Serve(ctx context.Context) error {
 	// Requests being verified outlive ctx: they have their own deadline.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -95,7 +98,9 @@ func (s *Server) Serve(ctx context.Context) error {
 			_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // the others end as well
 		}
 	}
+	patience := time.AfterFunc(s.opts.Deadline, cancel)
 	s.wg.Wait()
+	patience.Stop()
 	if e := s.conn.Close(); e != nil && err == nil {
 		err = e
 	}

@@ -6,7 +6,7 @@ import "sync/atomic"
 type counters struct {
 	received, accepted, rejected, repeated, status          atomic.Uint64
 	unknownSource, malformed, unauthentic, overload, forgot atomic.Uint64
-	unsupported, late                                       atomic.Uint64
+	unsupported, late, challenged, handedOn                 atomic.Uint64
 }
 
 // Stats is what a Server has counted since it started.
@@ -23,6 +23,8 @@ type Stats struct {
 	Overload      uint64 // dropped: too many being verified
 	Forgotten     uint64 // answers forgotten before the reply window was over, for want of room
 	Late          uint64 // answers after the deadline
+	Challenged    uint64 // Access-Challenge, repetitions not counted
+	HandedOn      uint64 // not answered, for another appliance to go on with
 }
 
 // Stats returns the counters as they stand.
@@ -33,5 +35,6 @@ func (s *Server) Stats() Stats {
 		Repeated: c.repeated.Load(), Status: c.status.Load(), UnknownSource: c.unknownSource.Load(),
 		Malformed: c.malformed.Load(), Unauthentic: c.unauthentic.Load(), Unsupported: c.unsupported.Load(),
 		Overload: c.overload.Load(), Forgotten: c.forgot.Load(), Late: c.late.Load(),
+		Challenged: c.challenged.Load(), HandedOn: c.handedOn.Load(),
 	}
 }

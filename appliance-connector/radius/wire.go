@@ -7,6 +7,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sallyport/sallyport"
+	"golang.org/x/text/encoding/charmap"
 	"layeh.com/radius"
 	"layeh.com/radius/rfc2865"
 	"layeh.com/radius/rfc2869"
@@ -45,15 +47,24 @@ func (k *keys) reveal(r *request, out *[maxPassword]byte) []byte {
 	return out[:n]
 }
 
-// legible reports whether a password looks like text. Decoded with the wrong secret it does not:
-// 16 octets at random have a chance of less than one in ten thousand.
-func legible(password []byte) bool {
-	for len(password) > 0 {
-		r, n := utf8.DecodeRune(password)
+// decode reads a name or a password as the gateway writes it, and reports whether it is text. A password
+// decoded with the wrong secret is not: 16 octets at random have a chance of less than one in ten thousand in
+// UTF-8, but of one in thirteen in Windows-1252, where nearly every octet is a letter.
+func decode(e sallyport.PasswordEncoding, raw []byte) (string, bool) {
+	if e == sallyport.PasswordWindows1252 {
+		text, err := charmap.Windows1252.NewDecoder().Bytes(raw)
+		return string(text), err == nil && legible(text)
+	}
+	return string(raw), legible(raw)
+}
+
+func legible(text []byte) bool {
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
 		if r == utf8.RuneError && n == 1 || unicode.IsControl(r) {
 			return false
 		}
-		password = password[n:]
+		text = text[n:]
 	}
 	return true
 }

@@ -22,7 +22,8 @@ func checkIntegration(i sallyport.Integration) error {
 }
 
 // IntegrationProblems says what PutIntegration would refuse in an integration, in words for people by the name of
-// the field: nickname, kind, note, secret, messageAuthenticator, clients, hosts, origins, language, attributes.
+// the field: nickname, kind, note, secret, messageAuthenticator, clients, hosts, origins, language, experience,
+// passwordEncoding, passcodeSeparator, attributes.
 func IntegrationProblems(i sallyport.Integration) map[string]string {
 	out := map[string]string{}
 	for _, p := range integrationChecks(i) {
@@ -54,6 +55,9 @@ func integrationChecks(i sallyport.Integration) []integrationCheck {
 		{"hosts", checkHosts(i.Hosts)},
 		{"origins", checkOrigins(i.Origins)},
 		{"language", checkLanguage(i.Language)},
+		{"experience", checkExperience(i.Experience)},
+		{"passwordEncoding", checkEncoding(i.PasswordEncoding)},
+		{"passcodeSeparator", checkSeparator(i.PasscodeSeparator)},
 		{"attributes", radiusattr.Check(i.Attributes)},
 	}
 }
@@ -84,6 +88,30 @@ func checkPolicy(p sallyport.MessageAuthenticator) error {
 		return nil
 	}
 	return invalidf("Message-Authenticator is demanded always, never or once_seen.")
+}
+
+func checkExperience(e sallyport.Experience) error {
+	switch e {
+	case "", sallyport.ExperienceCloud, sallyport.ExperienceLegacy, sallyport.ExperienceBoth:
+		return nil
+	}
+	return invalidf("The experience is cloud, legacy or both.")
+}
+
+func checkEncoding(e sallyport.PasswordEncoding) error {
+	switch e {
+	case "", sallyport.PasswordUTF8, sallyport.PasswordWindows1252:
+		return nil
+	}
+	return invalidf("Passwords are written in utf-8 or windows-1252.")
+}
+
+// checkSeparator takes one mark of ASCII, which no passcode and no word has in it.
+func checkSeparator(s string) error {
+	if s == "" || len(s) == 1 && strings.Contains("!#$%&*+,./:;=?@^_|~", s) {
+		return nil
+	}
+	return invalidf("The separator is one of the marks !#$%%&*+,./:;=?@^_|~ or none.")
 }
 
 // checkLanguage takes a language tag (RFC 5646) by its form.

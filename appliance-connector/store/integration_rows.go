@@ -14,7 +14,8 @@ import (
 )
 
 const integrationColumns = `id, kind, nickname, note, sealed_secret, sealed_previous_secret, previous_until,
-	message_authenticator, message_authenticator_seen, allow_non_licensed, attributes, language, version`
+	message_authenticator, message_authenticator_seen, allow_non_licensed, attributes, language,
+	experience, password_encoding, passcode_separator, ask_method, version`
 
 // writeIntegration writes all of an integration: a new row with version 1, the row that is there otherwise.
 func (s *Store) writeIntegration(ctx context.Context, tx *sql.Tx, i sallyport.Integration) error {
@@ -27,15 +28,16 @@ func (s *Store) writeIntegration(ctx context.Context, tx *sql.Tx, i sallyport.In
 		previous = s.box.seal(previousPlace(i.ID, i.PreviousUntil), []byte(i.PreviousSecret))
 	}
 	statement := `INSERT INTO integrations (` + integrationColumns + `, nickname_folded)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
 	if i.Version > 1 {
 		statement = `UPDATE integrations SET kind = $2, nickname = $3, note = $4, sealed_secret = $5, sealed_previous_secret = $6,
 			previous_until = $7, message_authenticator = $8, message_authenticator_seen = $9, allow_non_licensed = $10,
-			attributes = $11, language = $12, version = $13, nickname_folded = $14 WHERE id = $1`
+			attributes = $11, language = $12, experience = $13, password_encoding = $14, passcode_separator = $15, ask_method = $16,
+			version = $17, nickname_folded = $18 WHERE id = $1`
 	}
 	if _, err := tx.ExecContext(ctx, statement, string(i.ID), i.Kind, i.Nickname, i.Note, s.box.seal(secretPlace(i.ID), []byte(i.Secret)),
 		previous, neverZero(i.PreviousUntil), string(i.MessageAuthenticator), neverZero(i.MessageAuthenticatorSeen), bit(i.AllowNonLicensed),
-		string(attributes), i.Language, i.Version, fold(i.Nickname)); err != nil {
+		string(attributes), i.Language, string(i.Experience), string(i.PasswordEncoding), i.PasscodeSeparator, bit(i.AskMethod), i.Version, fold(i.Nickname)); err != nil {
 		return fmt.Errorf("write integration: %w", err)
 	}
 	return writeLists(ctx, tx, i)
@@ -112,13 +114,15 @@ func (s *Store) readIntegrations(ctx context.Context, tx *sql.Tx, only sallyport
 
 func (s *Store) scanIntegration(rows *sql.Rows) (i sallyport.Integration, err error) {
 	var secret, previous []byte
-	var until, seen, nonLicensed int64
+	var until, seen, nonLicensed, ask int64
 	var attributes string
 	if err := rows.Scan(&i.ID, &i.Kind, &i.Nickname, &i.Note, &secret, &previous, &until,
-		&i.MessageAuthenticator, &seen, &nonLicensed, &attributes, &i.Language, &i.Version); err != nil {
+		&i.MessageAuthenticator, &seen, &nonLicensed, &attributes, &i.Language,
+		&i.Experience, &i.PasswordEncoding, &i.PasscodeSeparator, &ask, &i.Version); err != nil {
 		return i, err
 	}
 	i.PreviousUntil, i.MessageAuthenticatorSeen, i.AllowNonLicensed = orNever(until), orNever(seen), nonLicensed == 1
+	i.AskMethod = ask == 1
 	if err := json.Unmarshal([]byte(attributes), &i.Attributes); err != nil {
 		return i, fmt.Errorf("decode attributes: %w", err)
 	}

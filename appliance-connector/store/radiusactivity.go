@@ -17,7 +17,7 @@ import (
 // RADIUSActivity is what became of one RADIUS request.
 type RADIUSActivity = sallyport.RADIUSActivity
 
-const radiusColumns = `id, time, integration_id, source, user_name, account, outcome, reason, cure, nas_identifier, calling_station, appliance`
+const radiusColumns = `id, time, integration_id, source, user_name, account, outcome, reason, cure, nas_identifier, calling_station, called_station, appliance`
 
 // RADIUSQuery says which RADIUS requests are asked for; zero fields ask for all.
 type RADIUSQuery struct {
@@ -64,8 +64,9 @@ func radiusRow(r RADIUSActivity) []any {
 	integration, source, user := clean(string(r.Integration), maxWord), clean(r.Source, maxAddress), clean(r.UserName, maxUserName)
 	account, outcome, reason := clean(string(r.Account), maxAccount), clean(string(r.Outcome), maxWord), clean(r.Reason, maxReason)
 	nas, station, appliance := clean(r.NASIdentifier, maxReason), clean(r.CallingStation, maxReason), clean(string(r.Appliance), maxWord)
-	id := contentID(integration, micros(r.Time), source, user, account, outcome, reason, nas, station, appliance)
-	return []any{id, micros(r.Time), integration, source, user, account, outcome, reason, clean(r.Cure, maxDetail), nas, station, appliance,
+	called := clean(r.CalledStation, maxReason)
+	id := contentID(integration, micros(r.Time), source, user, account, outcome, reason, nas, station, called, appliance)
+	return []any{id, micros(r.Time), integration, source, user, account, outcome, reason, clean(r.Cure, maxDetail), nas, station, called, appliance,
 		searchText(user, account, source, station, nas)}
 }
 
@@ -138,7 +139,7 @@ func (s *Store) radiusRequests(ctx context.Context, c *conditions, most int) ([]
 	list, err := collect(rows, func(rows *sql.Rows) (r radiusRequest, err error) {
 		var at int64
 		err = rows.Scan(&r.id, &at, &r.Integration, &r.Source, &r.UserName, &r.Account, &r.Outcome, &r.Reason, &r.Cure,
-			&r.NASIdentifier, &r.CallingStation, &r.Appliance)
+			&r.NASIdentifier, &r.CallingStation, &r.CalledStation, &r.Appliance)
 		r.Time = fromMicros(at)
 		return r, err
 	})

@@ -27,6 +27,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err er
 		before     time.Time
 	}{
 		{"claims", "claim", now},
+		{"radius_steps", "step", now.Add(-claimGrace)},
 		{"failures", "account, kind", now.Add(-claimGrace)},
 		{"enrolments", "id", now.Add(-keepExpired)},
 		{"invites", "id", now.Add(-keepExpired)},

@@ -17,8 +17,9 @@ import (
 // gateway is what a person says of an integration.
 type gateway struct {
 	nickname, note, secretFile, policy, language string
+	experience, encoding, separator              string
 	clients, origins                             []string
-	nonLicensed                                  bool
+	nonLicensed, askMethod                       bool
 }
 
 func (g *gateway) flags(c *cobra.Command) {
@@ -30,8 +31,14 @@ func (g *gateway) flags(c *cobra.Command) {
 	f.StringVar(&g.policy, "message-authenticator", "once_seen", "refuse RADIUS requests without Message-Authenticator: always, never, or once_seen (as soon as the gateway has sent it once)")
 	f.BoolVar(&g.nonLicensed, "allow-non-licensed", false, "let users without a licence, and accounts that are not in the list of users, in on the directory's word alone")
 	f.StringVar(&g.language, "language", "", "language of messages when the browser names none that there is: de, pt-BR (default: English)")
+	f.StringVar(&g.experience, "experience", "cloud", "how users log in: cloud (in the overlay), legacy (the whole login in RADIUS), or both")
+	f.StringVar(&g.encoding, "password-encoding", "utf-8", "how the gateway writes names and passwords: utf-8 or windows-1252")
+	f.StringVar(&g.separator, "passcode-separator", "", "lets users type password and code, or password and push, into one field with this mark between; for legacy and both")
+	f.BoolVar(&g.askMethod, "ask-method", false, "have users who have several second factors choose one before a phone is asked; for legacy and both")
+	_ = c.RegisterFlagCompletionFunc("experience", cobra.FixedCompletions([]string{"cloud", "legacy", "both"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("password-encoding", cobra.FixedCompletions([]string{"utf-8", "windows-1252"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("message-authenticator", cobra.FixedCompletions([]string{"always", "never", "once_seen"}, cobra.ShellCompDirectiveNoFileComp))
-	for _, name := range []string{"nickname", "note", "client", "origin", "language"} {
+	for _, name := range []string{"nickname", "note", "client", "origin", "language", "passcode-separator"} {
 		_ = c.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 }
@@ -62,7 +69,24 @@ func (g *gateway) apply(c *cobra.Command, in *sallyport.Integration) error {
 	if changed("language") {
 		in.Language = g.language
 	}
+	g.applyLegacy(changed, in)
 	return nil
+}
+
+// applyLegacy changes what was given of logins in RADIUS.
+func (g *gateway) applyLegacy(changed func(string) bool, in *sallyport.Integration) {
+	if changed("experience") {
+		in.Experience = sallyport.Experience(g.experience)
+	}
+	if changed("password-encoding") {
+		in.PasswordEncoding = sallyport.PasswordEncoding(g.encoding)
+	}
+	if changed("passcode-separator") {
+		in.PasscodeSeparator = g.separator
+	}
+	if changed("ask-method") {
+		in.AskMethod = g.askMethod
+	}
 }
 
 // takeClients tells addresses and networks from host names.

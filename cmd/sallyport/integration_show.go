@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,6 +28,10 @@ type integrationLine struct {
 	MessageAuthenticatorSeen time.Time                      `json:"messageAuthenticatorSeen,omitzero"`
 	AllowNonLicensed         bool                           `json:"allowNonLicensed"`
 	Language                 string                         `json:"language,omitempty"`
+	Experience               sallyport.Experience           `json:"experience"`
+	PasswordEncoding         sallyport.PasswordEncoding     `json:"passwordEncoding"`
+	PasscodeSeparator        string                         `json:"passcodeSeparator,omitempty"`
+	AskMethod                bool                           `json:"askMethod"`
 	Attributes               []sallyport.GroupAttribute     `json:"attributes"`
 	PreviousUntil            time.Time                      `json:"previousSecretUntil,omitzero"`
 	Version                  int64                          `json:"version"`
@@ -38,6 +43,8 @@ func lineOf(in sallyport.Integration) integrationLine {
 		ID: in.ID, Kind: in.Kind, Nickname: in.Nickname, Note: in.Note, Clients: orEmpty(in.Clients), Hosts: orEmpty(in.Hosts), Origins: orEmpty(in.Origins),
 		MessageAuthenticator: in.MessageAuthenticator, MessageAuthenticatorSeen: in.MessageAuthenticatorSeen,
 		AllowNonLicensed: in.AllowNonLicensed, Language: in.Language, Attributes: orEmpty(in.Attributes), PreviousUntil: in.PreviousUntil, Version: in.Version,
+		Experience: cmp.Or(in.Experience, sallyport.ExperienceCloud), PasswordEncoding: cmp.Or(in.PasswordEncoding, sallyport.PasswordUTF8),
+		PasscodeSeparator: in.PasscodeSeparator, AskMethod: in.AskMethod,
 	}
 }
 
@@ -65,6 +72,13 @@ func (l integrationLine) demandText() string {
 		return "once seen (not yet)"
 	}
 	return "once seen (since " + when(l.MessageAuthenticatorSeen) + ")"
+}
+
+func (l integrationLine) oneFieldText() string {
+	if l.PasscodeSeparator == "" {
+		return ""
+	}
+	return "password" + l.PasscodeSeparator + "123456"
 }
 
 // when is a time for people, in this machine's zone.
@@ -167,6 +181,10 @@ func printIntegration(w io.Writer, l integrationLine) {
 	rows := [][2]string{
 		{"Nickname", l.Nickname}, {"Id", string(l.ID)}, {"Kind", l.Kind}, {"Note", l.Note}, {"RADIUS clients", l.clientsText()},
 		{"Origins", strings.Join(l.Origins, ", ")}, {"Message-Authenticator", "demanded " + l.demandText()}, {"Users without a licence", nonLicensed}, {"Language", l.Language},
+		{"Experience", string(l.Experience)}, {"Names and passwords", string(l.PasswordEncoding)}, {"Password and code in one field", l.oneFieldText()},
+	}
+	if l.AskMethod {
+		rows = append(rows, [2]string{"Second factor", "users with several choose one first"})
 	}
 	if !l.PreviousUntil.IsZero() {
 		rows = append(rows, [2]string{"Old secret", "taken until " + when(l.PreviousUntil)})

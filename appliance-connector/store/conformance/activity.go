@@ -227,7 +227,7 @@ func loginsSearchGoesOn(t *testing.T, e Engine) {
 func radiusActivity(t *testing.T, e Engine) {
 	s, ctx := Open(t, e.Fresh(t)), t.Context()
 	want := sallyport.RADIUSActivity{Time: start, Integration: "vpn", Source: "10.0.0.1:4711", UserName: "Alice", Account: alice, Outcome: sallyport.RADIUSRejected,
-		Reason: "wrong code", Cure: "type the newest code", NASIdentifier: "big-ip-1", CallingStation: "198.51.100.7", Appliance: "app-1"}
+		Reason: "wrong code", Cure: "type the newest code", NASIdentifier: "big-ip-1", CallingStation: "198.51.100.7", CalledStation: "vpn.hospital.example", Appliance: "app-1"}
 	drop := sallyport.RADIUSActivity{Time: start, Source: "192.0.2.77:1024", UserName: strings.Repeat("\xff", 999), Outcome: sallyport.RADIUSDropped, Reason: "unknown source"}
 	must(t, s.RecordRADIUS(ctx, []sallyport.RADIUSActivity{want, drop, want}))
 	must(t, s.RecordRADIUS(ctx, []sallyport.RADIUSActivity{want}))

@@ -62,6 +62,8 @@ func suite() []conform {
 		{"hostile text is kept as it is or refused", hostileText},
 		{"a key is claimed once by many at once", claimAtOnce},
 		{"a claim lasts until it has expired and is swept in batches", claimSwept},
+		{"a step of a login in RADIUS is taken once by many at once", radiusStepAtOnce},
+		{"a step of a login in RADIUS has one result until it expires", radiusStepResult},
 		{"a token code step is used once by many at once", stepAtOnce},
 		{"token code steps only go forward", stepForward},
 		{"failures are counted exactly by many at once", failuresAtOnce},

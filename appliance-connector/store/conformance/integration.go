@@ -30,6 +30,7 @@ func integrationComesBack(t *testing.T, e Engine) {
 	want.Hosts = []string{"vpn2.hospital.example", "vpn1.hospital.example"}
 	want.Origins = []string{"https://vpn.example.org:8443", "http://192.0.2.1", "https://[2001:db8::1]", "https://z.example"}
 	want.Note, want.Language, want.AllowNonLicensed = "Pair in the cellar.\nAsk Bob.", "de-CH", true
+	want.Experience, want.PasswordEncoding, want.PasscodeSeparator, want.AskMethod = sallyport.ExperienceBoth, sallyport.PasswordWindows1252, ",", true
 	want.PreviousSecret, want.PreviousUntil = "the secret before", start.Add(time.Hour)
 	want.Attributes = []sallyport.GroupAttribute{
 		{Group: `CN=Ärzte\, alle,OU="Groups",DC=hospital,DC=example`, Attribute: 25, Name: "Class", Type: sallyport.AttributeText, Values: []string{"<b>&\u2028", "2"}},
