@@ -211,8 +211,8 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	})
 	s.radius, err = radius.Listen(radius.Options{
 		Address: s.cfg.RADIUSListen, Integrations: integrations, Log: s.log, Recorder: s.store, Appliance: s.trust.Appliance,
-		Observer: s.records,
-		Groups:   AccountGroups{s.store, s.dir},
+		Observer:    s.records,
+		Groups:      AccountGroups{s.store, s.dir},
 		ReplyWindow: replyWindow,
 		Verifier:    s.legacy,
 	})

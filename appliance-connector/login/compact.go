@@ -28,7 +28,8 @@ var (
 	compactReasons    = [...]sallyport.Reason{"", sallyport.ReasonWrongCode, sallyport.ReasonPushFailed}
 )
 
-// Context is what a compact state does not hold, because every request at its front door brings it along.
+// Context is what a compact state does not hold, because every request at its front door brings it along. (Nor does
+// it hold the device's name, which its front door has no place to show.)
 type Context struct {
 	Integration sallyport.Integration
 	UserName    string

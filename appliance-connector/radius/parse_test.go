@@ -20,6 +20,10 @@ func FuzzParse(f *testing.F) {
 		p.Add(rfc2865.ProxyState_Type, []byte("one"))
 		p.Add(rfc2865.VendorSpecific_Type, []byte{0, 0, 1, 55, 25, 3, 0})
 	})))
+	f.Add(withMAC(f, access(f, "alice", "123456", secret, func(p *radius.Packet) {
+		p.Add(rfc2865.State_Type, []byte("state"))
+		p.Add(rfc2865.CalledStationID_Type, []byte("vpn"))
+	})))
 	f.Add([]byte{1, 2, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{1, 2, 0, 22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 80, 2})
 	f.Fuzz(func(t *testing.T, datagram []byte) {
@@ -40,6 +44,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if (r.mac != 0) != (lib.Get(80) != nil) {
 			t.Fatal("Message-Authenticator overlooked")
+		}
+		if !bytes.Equal(r.state, lib.Get(rfc2865.State_Type)) || (r.state != nil) != (lib.Get(rfc2865.State_Type) != nil) {
+			t.Fatalf("State %x, the library has %x", r.state, lib.Get(rfc2865.State_Type))
 		}
 		k := newKeys(secret)
 		if r.password != nil {

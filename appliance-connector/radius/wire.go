@@ -1,6 +1,7 @@
 package radius
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/md5"
 	"encoding/binary"
@@ -53,7 +54,7 @@ func (k *keys) reveal(r *request, out *[maxPassword]byte) []byte {
 func decode(e sallyport.PasswordEncoding, raw []byte) (string, bool) {
 	if e == sallyport.PasswordWindows1252 {
 		text, err := charmap.Windows1252.NewDecoder().Bytes(raw)
-		return string(text), err == nil && legible(text)
+		return string(text), err == nil && legible(text) && !bytes.ContainsRune(text, utf8.RuneError)
 	}
 	return string(raw), legible(raw)
 }

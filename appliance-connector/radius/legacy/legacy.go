@@ -33,11 +33,11 @@ import (
 const (
 	// beginTime is how long directory, policy and the making of a push may take.
 	beginTime = 12 * time.Second
-	// holdTime is how long a request waits for the answer to a push. The token service ends a push after
+	// HoldTime is how long a request waits for the answer to a push. The token service ends a push after
 	// login.PushLife; what is more is for that to arrive.
-	holdTime = login.PushLife + 2*time.Second
-	// Patience is how long a request may take as a whole.
-	Patience = beginTime + holdTime + 4*time.Second
+	HoldTime = login.PushLife + 2*time.Second
+	// reserve is for what comes before and after: the store, and the user's groups.
+	reserve = 4 * time.Second
 )
 
 // Engine is the login engine.
@@ -76,6 +76,8 @@ type Options struct {
 	Now   func() time.Time // nil: time.Now
 	Sleep func(context.Context, time.Duration)
 	Log   *slog.Logger
+	// Hold is how long a request waits for the answer to a push; HoldTime.
+	Hold time.Duration
 	// MostWaiting is how many requests may be under way at a time; 12,000.
 	MostWaiting int
 }
@@ -95,6 +97,9 @@ type Door struct {
 func New(o Options) *Door {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Hold == 0 {
+		o.Hold = HoldTime
 	}
 	if o.MostWaiting == 0 {
 		o.MostWaiting = 12_000
@@ -134,7 +139,7 @@ func (d *Door) VerifyNow(q *radius.Query) (radius.Verdict, bool) {
 // Patience is longer for those who wait for a person.
 func (d *Door) Patience(q *radius.Query) time.Duration {
 	if ours(q) {
-		return Patience
+		return beginTime + d.Hold + reserve
 	}
 	return 0
 }
@@ -150,7 +155,7 @@ func (d *Door) Verify(ctx context.Context, q radius.Query) radius.Verdict {
 		return tooMany
 	}
 	var st step
-	if len(q.State) == 0 {
+	if q.State == nil {
 		bad := unfit(&q)
 		if bad != nil {
 			return *bad

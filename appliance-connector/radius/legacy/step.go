@@ -196,7 +196,7 @@ func (d *Door) hold(ctx context.Context, st step, r result) (result, error) {
 	if !r.Hold || r.State.Kind != sallyport.PromptPush {
 		return r, nil
 	}
-	waiting, cancel := context.WithTimeout(ctx, holdTime)
+	waiting, cancel := context.WithTimeout(ctx, d.Hold)
 	defer cancel()
 	for r.State.Kind == sallyport.PromptPush {
 		next, err := d.Engine.Wait(waiting, r.State)
