@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -130,6 +131,9 @@ characters is what protects the exchange with the gateway.`,
       --origin https://vpn.clinic.example --message-authenticator always --secret-file secret.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if len(g.origins) == 0 && g.experience != string(sallyport.ExperienceLegacy) {
+				return &usageError{errors.New("--origin is needed: the address of the logon page; only with --experience legacy there is none")}
+			}
 			return p.withGateways(c, func(ctx context.Context, d *gatewayDesk) error {
 				in := sallyport.Integration{Kind: admin.KindF5}
 				if err := g.apply(c, &in); err != nil {
@@ -151,7 +155,9 @@ characters is what protects the exchange with the gateway.`,
 					if line.Secret != "" {
 						_, _ = fmt.Fprintf(w, "RADIUS secret, shown once: %s\n", line.Secret)
 					}
-					_, _ = fmt.Fprintf(w, "Get the script for its logon page: sallyport integration script %s\n", line.ID)
+					if line.Experience != sallyport.ExperienceLegacy {
+						_, _ = fmt.Fprintf(w, "Get the script for its logon page: sallyport integration script %s\n", line.ID)
+					}
 				})
 			})
 		},
@@ -160,7 +166,7 @@ characters is what protects the exchange with the gateway.`,
 	g.flags(c)
 	c.Flags().StringVar(&g.secretFile, "secret-file", "", "file with the RADIUS secret, - for standard input (default: one is made and shown)")
 	o.flag(c)
-	for _, name := range []string{"nickname", "client", "origin"} {
+	for _, name := range []string{"nickname", "client"} {
 		_ = c.MarkFlagRequired(name)
 	}
 	return c

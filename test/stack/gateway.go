@@ -18,9 +18,9 @@ import (
 )
 
 // addIntegration adds a gateway by the command line and returns its id and RADIUS secret.
-func (s *Stack) addIntegration(config, nickname, client, origin string) (sallyport.IntegrationID, sallyport.Secret, error) {
+func (s *Stack) addIntegration(config, nickname, client, origin string, more ...string) (sallyport.IntegrationID, sallyport.Secret, error) {
 	var added struct{ ID, Secret string }
-	err := s.ask(&added, "integration", "add", "--config", config, "--nickname", nickname, "--client", client, "--origin", origin)
+	err := s.ask(&added, append([]string{"integration", "add", "--config", config, "--nickname", nickname, "--client", client, "--origin", origin}, more...)...)
 	return sallyport.IntegrationID(added.ID), sallyport.Secret(added.Secret), err
 }
 
@@ -53,6 +53,16 @@ func (s *Stack) addGateway() (err error) {
 	}
 	s.StandardTag, s.ModernAddress, s.Integrity, s.AccessToken, err = s.script(s.ApplianceConfig(0), s.Integration)
 	return err
+}
+
+// AddLegacyGateway adds a gateway whose users log in by RADIUS alone, and returns its id and secret.
+func (s *Stack) AddLegacyGateway(tb testing.TB, nickname, client string, more ...string) (sallyport.IntegrationID, sallyport.Secret) {
+	tb.Helper()
+	id, secret, err := s.addIntegration(s.ApplianceConfig(0), nickname, client, s.Origin(), append([]string{"--experience", "legacy"}, more...)...)
+	if err != nil {
+		tb.Fatalf("add gateway: %v", err)
+	}
+	return id, secret
 }
 
 func (s *Stack) startGateway() (err error) {
