@@ -82,7 +82,7 @@ func TestACodeInsteadOfTheNumber(t *testing.T) {
 	g := w.appliance().gateway(t)
 	p := g.ask("alice", password, nil)
 	want(t, g.ask("alice", w.code(), rfc2865.State_Get(p)), wire.CodeAccessAccept, "")
-	if w.hub.cancelled != 1 {
+	if w.hub.ends() != 1 {
 		t.Error("the phone still shows the question")
 	}
 	p = g.ask("bob", password, nil)
@@ -303,7 +303,7 @@ func TestOutagesAreSaidAndLeaveTheWayFree(t *testing.T) {
 	g := w.appliance().gateway(t)
 	want(t, g.ask("alice", password, nil), wire.CodeAccessReject, "not available right now")
 	w.down.Store(false)
-	w.hub.fails = true
+	w.hub.breakDown()
 	want(t, g.ask("alice", password, nil), wire.CodeAccessChallenge, "Your phone could not be asked. Type the code that the app shows.")
 }
 

@@ -276,7 +276,7 @@ func TestNobodyAnswers(t *testing.T) {
 	w := newWorld(t)
 	a := w.appliance(func(l *legacy.Options, _ *radius.Options) { l.Hold = 10 * time.Millisecond })
 	want(t, a.gateway(t).ask("alice", password, nil), wire.CodeAccessReject, "Nobody answered on the phone in time.")
-	if w.hub.cancelled != 1 || !a.log.has("raise the gateway's RADIUS timeout") {
-		t.Errorf("%d cancelled\n%s", w.hub.cancelled, a.log)
+	if w.hub.ends() != 1 || !a.log.has("raise the gateway's RADIUS timeout") {
+		t.Errorf("%d cancelled\n%s", w.hub.ends(), a.log)
 	}
 }

@@ -116,7 +116,7 @@ func question(p sallyport.Prompt) string {
 	var parts []string
 	switch p.Kind {
 	case sallyport.PromptPush:
-		parts = append(parts, "Type "+p.Number+" in the app on your phone, then leave this field empty and go on.")
+		parts = append(parts, "Type "+p.Number+" in the app on your phone, then type ok here.")
 		if takesTyped(p) {
 			parts = append(parts, "Or type a code here instead.")
 		}

@@ -135,10 +135,9 @@ func (w *world) Verify(ctx context.Context, name string, given sallyport.Secret,
 // people is what is known of everybody: all have alice's phone.
 type people struct {
 	w              *world
-	mu             sync.Mutex
-	matching       bool
-	temporary      sallyport.Secret
-	unenrolledPlan bool
+	mu        sync.Mutex
+	matching  bool
+	temporary sallyport.Secret
 }
 
 func (p *people) set(change func(*people)) {
@@ -238,6 +237,20 @@ func (h *hub) end(id sallyport.ChallengeID, ev login.ChallengeEvent) {
 		a.end = ev
 		close(a.done)
 	}
+}
+
+// ends says how many questions the appliances took back.
+func (h *hub) ends() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cancelled
+}
+
+// breakDown has no question taken any more.
+func (h *hub) breakDown() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fails = true
 }
 
 func (h *hub) pushes() int {
