@@ -134,7 +134,7 @@ func (w *world) Verify(ctx context.Context, name string, given sallyport.Secret,
 
 // people is what is known of everybody: all have alice's phone.
 type people struct {
-	w              *world
+	w         *world
 	mu        sync.Mutex
 	matching  bool
 	temporary sallyport.Secret
