@@ -43,6 +43,9 @@ type UserPolicyID string
 // EnrolRuleID names an enrol rule.
 type EnrolRuleID string
 
+// SiteID names a site.
+type SiteID string
+
 // AdministratorID names an administrator.
 type AdministratorID string
 

@@ -29,6 +29,8 @@ type engine struct {
 	lockShared string
 	// takeTime, run in a transaction, lets its statements run, and wait for others, for long.
 	takeTime string
+	// clock asks the engine for its own time, in microseconds; empty: it has none but this host's.
+	clock string
 	// prepare keeps prepared statements.
 	prepare    bool
 	statements statements

@@ -34,17 +34,17 @@ func IntegrationProblems(i sallyport.Integration) map[string]string {
 	return out
 }
 
-type integrationCheck struct {
+type fieldCheck struct {
 	field string
 	err   error
 }
 
-func integrationChecks(i sallyport.Integration) []integrationCheck {
+func integrationChecks(i sallyport.Integration) []fieldCheck {
 	least := 1
 	if i.Version != 0 { // empty: as it is
 		least = 0
 	}
-	return []integrationCheck{
+	return []fieldCheck{
 		{"kind", checkID("kind of integration", i.Kind)},
 		{"nickname", checkText("nickname", i.Nickname, maxName)},
 		{"note", checkNote(i.Note)},

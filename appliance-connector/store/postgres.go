@@ -46,6 +46,7 @@ func openPostgres(address string) (*engine, error) {
 		lockRows:      ` FOR UPDATE`,
 		lockShared:    ` FOR SHARE`,
 		takeTime:      `SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '30s'`,
+		clock:         `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`,
 		classify:      classifyPostgres,
 	}, nil
 }

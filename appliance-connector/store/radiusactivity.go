@@ -145,3 +145,39 @@ func (s *Store) radiusRequests(ctx context.Context, c *conditions, most int) ([]
 	})
 	return list, s.engine.failure("read RADIUS requests", err)
 }
+
+// RADIUSCounts is how many RADIUS requests of a gateway ended in which way.
+type RADIUSCounts struct{ Accepted, Rejected, Challenged, Dropped int }
+
+// CountRADIUS counts the requests of each integration since a time. Requests that no integration has are
+// under the empty id.
+func (s *Store) CountRADIUS(ctx context.Context, since time.Time) (map[sallyport.IntegrationID]RADIUSCounts, error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	rows, err := s.engine.query(ctx, s.engine.read,
+		`SELECT integration_id, outcome, COUNT(*) FROM radius_activity WHERE time >= $1 GROUP BY integration_id, outcome`, micros(since))
+	if err != nil {
+		return nil, s.engine.failure("count RADIUS requests", err)
+	}
+	out := map[sallyport.IntegrationID]RADIUSCounts{}
+	_, err = collect(rows, func(rows *sql.Rows) (struct{}, error) {
+		var id sallyport.IntegrationID
+		var outcome sallyport.RADIUSOutcome
+		var n int
+		err := rows.Scan(&id, &outcome, &n)
+		c := out[id]
+		switch outcome {
+		case sallyport.RADIUSAccepted:
+			c.Accepted += n
+		case sallyport.RADIUSRejected:
+			c.Rejected += n
+		case sallyport.RADIUSChallenged:
+			c.Challenged += n
+		case sallyport.RADIUSDropped:
+			c.Dropped += n
+		}
+		out[id] = c
+		return struct{}{}, err
+	})
+	return out, s.engine.failure("count RADIUS requests", err)
+}
