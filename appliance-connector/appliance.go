@@ -76,6 +76,7 @@ type Config struct {
 type Service struct {
 	cfg     Config
 	log     *slog.Logger
+	started time.Time
 	trust   *trust.Trust
 	store   *store.Store
 	dir     *directory.Directory
@@ -98,7 +99,7 @@ type Service struct {
 
 // New prepares an appliance: everything is opened, nothing is served yet.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Service, err error) {
-	s = &Service{cfg: cfg, log: log}
+	s = &Service{cfg: cfg, log: log, started: time.Now()}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -236,6 +237,7 @@ func (s *Service) Run(ctx context.Context) error {
 	s.oversee(ctx, g)
 	g.Go(func() error { return s.trust.KeepRenewed(ctx, s.tunnel, time.Now, s.log) })
 	g.Go(func() error { return s.store.Watch(ctx, configEvery, func(int64) { s.reconfigure(ctx) }) })
+	g.Go(func() error { return s.tellOfItself(ctx) })
 	if s.peers != nil {
 		g.Go(func() error { return s.peers.Serve(ctx, s.claims) })
 	}

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -20,7 +21,7 @@ const (
 	MaxOverlap     = 30 * 24 * time.Hour
 )
 
-// healthWindow is how long an unknown source is of interest.
+// healthWindow is how far health looks back.
 const healthWindow = 24 * time.Hour
 
 // Enterprise is what the scripts of integrations name.
@@ -58,6 +59,8 @@ type IntegrationHealth struct {
 	Appliances []sallyport.GatewayHealth
 	// Unknown are addresses that requests come from and that no integration has.
 	Unknown []sallyport.UnknownSource
+	// Counts are the requests of the last day by integration, as far as they are kept.
+	Counts map[sallyport.IntegrationID]store.RADIUSCounts
 }
 
 // Integrations returns all integrations by nickname, without their secrets.
@@ -234,13 +237,21 @@ func (s *Service) IntegrationHealth(ctx context.Context, actor sallyport.Actor, 
 	if h.Appliances, err = db.GatewayHealth(ctx, id); err != nil {
 		return h, err
 	}
-	h.Unknown, err = db.UnknownSources(ctx, s.now().Add(-healthWindow))
+	since := s.now().Add(-healthWindow)
+	if h.Unknown, err = db.UnknownSources(ctx, since); err != nil {
+		return h, err
+	}
+	h.Counts, err = db.CountRADIUS(ctx, since)
 	return h, err
 }
 
 // saveIntegration checks and saves an integration; what is saved and might be regretted is warned about.
 func (s *Service) saveIntegration(ctx context.Context, db *store.Store, in sallyport.Integration, generated sallyport.Secret) (SavedIntegration, error) {
-	if err := FieldErrors(store.IntegrationProblems(in)).err(); err != nil {
+	problems := FieldErrors(store.IntegrationProblems(in))
+	if problems["attributes"] != "" {
+		markAttributes(problems, in.Attributes)
+	}
+	if err := problems.err(); err != nil {
 		return SavedIntegration{}, err
 	}
 	var warnings []string
@@ -262,6 +273,17 @@ func (s *Service) saveIntegration(ctx context.Context, db *store.Store, in sally
 		return SavedIntegration{}, err
 	}
 	return SavedIntegration{withoutSecrets(saved), generated, warnings}, nil
+}
+
+// markAttributes says which of the attributes are wrong, under "attributes.0" for the first one; what is wrong
+// with them together stays under "attributes".
+func markAttributes(f FieldErrors, list []sallyport.GroupAttribute) {
+	for i := range list {
+		if err := radiusattr.Check(list[i : i+1]); err != nil {
+			f["attributes."+strconv.Itoa(i)] = sallyport.ErrorMessage(err)
+			delete(f, "attributes")
+		}
+	}
 }
 
 // withoutSecrets leaves PreviousUntil, which says that a secret is being replaced.

@@ -89,7 +89,7 @@ func TestWhatIsWrongWithAGatewayIsSaidByField(t *testing.T) {
 	_, err := s.AddIntegration(t.Context(), keeper, in)
 	var fields FieldErrors
 	if !errors.As(err, &fields) || len(fields) != 4 || fields["nickname"] == "" || fields["hosts"] == "" || fields["origins"] == "" ||
-		!strings.Contains(fields["attributes"], "Message-Authenticator") {
+		!strings.Contains(fields["attributes.0"], "Message-Authenticator") {
 		t.Errorf("%v", err)
 	}
 	weak := newGateway()

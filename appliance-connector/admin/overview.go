@@ -16,8 +16,9 @@ type Watched struct {
 	Parts []Part
 	// Streams tells of the tunnel.
 	Streams func() Tunnel
-	// Version is the program's.
-	Version string
+	// Version is the program's, Appliance the one that it runs on.
+	Version   string
+	Appliance sallyport.ApplianceID
 	// OwnCertificate: the console's certificate is made by the appliance itself.
 	OwnCertificate bool
 }
@@ -99,6 +100,9 @@ func (s *Service) Overview(ctx context.Context, actor sallyport.Actor) (Overview
 	o.Attention = s.partTroubles(o)
 	if o.AsksForHands = len(o.Attention) > 0; o.Gateways == 0 {
 		o.Attention = append(o.Attention, Attention{Title: "No gateway is connected yet", Text: "Users can log in once a gateway is added as an integration.", Path: "/integrations", Action: "Add a gateway"})
+	}
+	if err := s.adviseAppliances(ctx, db, actor, &o); err != nil {
+		return o, err
 	}
 	if May(actor, "Administrators") == nil {
 		if err := s.adviseAdministrators(ctx, &o); err != nil {

@@ -163,6 +163,14 @@ var permissions = map[Operation]permission{
 	"PreviewAttributes":       {roles: overseers},
 	"IntegrationHealth":       {roles: overseers, limited: true},
 
+	// appliance.go, site.go
+	"Appliances":      {roles: overseers, limited: true},
+	"RemoveAppliance": {roles: admins},
+	"Sites":           {roles: overseers, limited: true},
+	"Site":            {roles: overseers, limited: true},
+	"PutSite":         {roles: admins},
+	"DeleteSite":      {roles: admins},
+
 	// domain.go: who serves a domain decides who logs in
 	"Domains":         {roles: overseers},
 	"Domain":          {roles: overseers},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -54,8 +53,9 @@ func (g *gateway) apply(c *cobra.Command, in *sallyport.Integration) error {
 		in.Note = g.note
 	}
 	if changed("client") {
-		if err := g.takeClients(in); err != nil {
-			return err
+		var err error
+		if in.Clients, in.Hosts, err = admin.ParseSources(g.clients); err != nil {
+			return &usageError{fmt.Errorf("client %w", err)}
 		}
 	}
 	if changed("origin") {
@@ -88,34 +88,6 @@ func (g *gateway) applyLegacy(changed func(string) bool, in *sallyport.Integrati
 	if changed("ask-method") {
 		in.AskMethod = g.askMethod
 	}
-}
-
-// takeClients tells addresses and networks from host names.
-func (g *gateway) takeClients(in *sallyport.Integration) error {
-	in.Clients, in.Hosts = nil, nil
-	for _, s := range g.clients {
-		if strings.ContainsAny(s, "/:") || strings.Trim(s, "0123456789.") == "" {
-			p, err := parseClient(s)
-			if err != nil {
-				return err
-			}
-			in.Clients = append(in.Clients, p)
-			continue
-		}
-		in.Hosts = append(in.Hosts, strings.TrimSuffix(strings.ToLower(s), "."))
-	}
-	return nil
-}
-
-func parseClient(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return p, &usageError{fmt.Errorf("client %q: use an address (192.0.2.1) or a network (192.0.2.0/24)", s)}
-	}
-	return p.Masked(), nil
 }
 
 func newIntegrationAdd() *cobra.Command {

@@ -176,7 +176,7 @@ func rootsOf(file string) (*x509.CertPool, error) {
 
 func parseProxies(list []string) (out []netip.Prefix, err error) {
 	for _, s := range list {
-		p, err := parseClient(s)
+		p, err := parseNetwork(s)
 		if err != nil {
 			return nil, &usageError{fmt.Errorf("trusted-proxy %q: use an address or a network", s)}
 		}
@@ -227,4 +227,13 @@ func (s *tokenSettings) apns(roots *x509.CertPool) (push.Sender, error) {
 	}
 	cfg.Key = &apns.SigningKey{P8: p8, KeyID: s.apnsKeyID, TeamID: s.apnsTeam}
 	return apns.New(cfg)
+}
+
+// parseNetwork reads an address or a network.
+func parseNetwork(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err
 }
