@@ -80,7 +80,7 @@ func (r *request) loginReport() error {
 }
 
 func (r *request) radiusQuery() (q store.RADIUSQuery, err error) {
-	q = store.RADIUSQuery{Text: r.QueryParam("q"), Outcome: sallyport.RADIUSOutcome(r.QueryParam("outcome")), After: r.QueryParam("after")}
+	q = store.RADIUSQuery{Text: r.QueryParam("q"), Integration: sallyport.IntegrationID(r.QueryParam("integration")), Outcome: sallyport.RADIUSOutcome(r.QueryParam("outcome")), After: r.QueryParam("after")}
 	q.From, q.To, err = r.period()
 	return q, err
 }

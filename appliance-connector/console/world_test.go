@@ -86,6 +86,7 @@ type world struct {
 type worldOptions struct {
 	directory admin.Directory
 	watched   admin.Watched
+	groups    admin.Groups
 	pages     func(*Server)
 	url       string
 	// admin changes what the administration works with.
@@ -111,7 +112,8 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(domains.Close)
-	cfg := admin.Config{Store: w.store, Key: w.key, Domains: domains, Directory: o.directory, Watched: o.watched, Logs: w.files, Now: w.clock.Now, Sleep: w.sleep, Log: log}
+	cfg := admin.Config{Store: w.store, Key: w.key, Domains: domains, Directory: o.directory, Watched: o.watched, Groups: o.groups, Logs: w.files,
+		Enterprise: admin.Enterprise{Tenant: "hospital-1", CloudURL: "https://cloud.example", Fingerprint: strings.Repeat("f", 43)}, Now: w.clock.Now, Sleep: w.sleep, Log: log}
 	if o.admin != nil {
 		o.admin(&cfg)
 	}

@@ -23,17 +23,23 @@ on('click', '[data-reveal]', button => {
   button.setAttribute('aria-pressed', String(shown));
 });
 
+// The button says that it copied to who sees it, the status beside it to who hears it.
 on('click', '[data-copy]', async button => {
   const text = button.dataset.copyText ?? button.closest('.code')?.querySelector('pre')?.textContent ?? '';
   const label = button.querySelector('span');
-  const before = label.textContent;
+  const status = button.closest('.code')?.querySelector('[role=status]');
+  let said = 'Copied';
   try {
     await navigator.clipboard.writeText(text);
-    label.textContent = 'Copied';
   } catch {
-    label.textContent = 'Copy it by hand';
+    said = 'Copy it by hand';
   }
-  setTimeout(() => { label.textContent = before; }, 2500);
+  label.textContent = said;
+  if (status) status.textContent = said;
+  setTimeout(() => {
+    label.textContent = 'Copy';
+    if (status) status.textContent = '';
+  }, 2500);
 });
 
 // A form is sent once, however often its button is pressed.
