@@ -35,7 +35,7 @@ func (r *request) reportSchedules() error {
 			next = Cell{Badge: Badge{"warn", "Paused"}}
 		}
 		t.Rows = append(t.Rows, []Cell{{Text: v.Name, Path: "/reports/schedules/" + string(v.ID), Sub: plural(len(v.Recipients), "recipient", "recipients")},
-			{Text: report.Title(v.Report)}, {Text: rhythm(v)}, next, lastCell(v.Last)})
+			{Text: report.Title(v.Report)}, {Text: rhythm(v)}, next, sentCell(v.Last)})
 	}
 	p := Page{Title: "Reports by e-mail", Lead: "Reports that leave the house by themselves. Every change is in the audit trail.", Content: "cardlist", Data: CardList{Tabs: r.reportTabs("schedules"), Table: t}}
 	if r.May("PutReportSchedule") {
@@ -44,7 +44,7 @@ func (r *request) reportSchedules() error {
 	return r.show(p)
 }
 
-func lastCell(l sallyport.ReportResult) Cell {
+func sentCell(l sallyport.ReportResult) Cell {
 	switch {
 	case l.Time.IsZero():
 		return Cell{Text: "never"}
@@ -179,7 +179,7 @@ func (r *request) reportSchedule() error {
 
 func (r *request) showReportSchedule(status int, v sallyport.ReportSchedule, f Form) error {
 	path := "/reports/schedules/" + string(v.ID)
-	last := Card{Title: "Last time", Facts: []Fact{{"Made", lastCell(v.Last)}, fact("Sent", rhythm(v)), {"Next", Cell{Text: stamp(v.Due)}}, fact("To", strings.Join(v.Recipients, ", "))}}
+	last := Card{Title: "Last time", Facts: []Fact{{"Made", sentCell(v.Last)}, fact("Sent", rhythm(v)), {"Next", Cell{Text: stamp(v.Due)}}, fact("To", strings.Join(v.Recipients, ", "))}}
 	if v.Paused {
 		last.Facts[2].Cell = Cell{Badge: Badge{"warn", "Paused"}}
 	}
