@@ -36,6 +36,8 @@ const (
 	OTPSeedMost  = 64
 	// OTPSerialMost is how many characters a serial number has at most.
 	OTPSerialMost = 64
+	// OTPImportMost is how many tokens are imported at once.
+	OTPImportMost = 10_000
 	// OTPPlaceMost bounds a counter or step, so that those after it can be reckoned with.
 	OTPPlaceMost = 1 << 53
 )

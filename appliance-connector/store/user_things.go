@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/sallyport/sallyport"
 )
@@ -11,11 +12,16 @@ import (
 // accountTables are what is kept under an account's name.
 var accountTables = [...]string{"devices", "enrolments", "temporary_codes", "failures"}
 
-// endThings deletes what is kept under names that other users take, and records it.
+// endThings deletes what is kept under names that other users take, and records it. OTP tokens become
+// nobody's.
 func (b *userBatch) endThings(ctx context.Context) error {
 	for _, e := range b.ended {
 		deleted := make(map[string]int64)
 		devices, err := b.deviceNames(ctx, e.account)
+		if err != nil {
+			return err
+		}
+		tokens, err := b.freeTokens(ctx, e.account)
 		if err != nil {
 			return err
 		}
@@ -32,13 +38,14 @@ func (b *userBatch) endThings(ctx context.Context) error {
 				deleted[table] = n
 			}
 		}
-		if len(deleted) == 0 {
+		if len(deleted)+len(tokens) == 0 {
 			continue
 		}
 		before := struct {
 			Deleted map[string]int64              `json:"deleted"`
 			Devices map[sallyport.DeviceID]string `json:"devices,omitempty"`
-		}{deleted, devices}
+			Tokens  []string                      `json:"otpTokensTaken,omitempty"` // serial numbers
+		}{deleted, devices, tokens}
 		if err := b.tx.record("user.lose account", string(e.account), string(e.holder), before, nil); err != nil {
 			return err
 		}
@@ -73,7 +80,7 @@ func (b *userBatch) moveThings(ctx context.Context) error {
 		names = append(names, m.from)
 	}
 	for _, move := range []func(context.Context, []sallyport.AccountName, map[sallyport.AccountName]sallyport.AccountName) error{
-		b.moveDevices, b.moveEnrolments, b.moveCodes, b.moveFailures,
+		b.moveDevices, b.moveEnrolments, b.moveCodes, b.moveTokens, b.moveFailures,
 	} {
 		if err := move(ctx, names, to); err != nil {
 			return err
@@ -160,6 +167,36 @@ func (b *userBatch) moveFailures(ctx context.Context, names []sallyport.AccountN
 			ON CONFLICT (account, kind) DO UPDATE SET failures = excluded.failures, since = excluded.since, expires = excluded.expires`,
 			string(to[c.account]), c.kind, c.failures, c.since, c.expires); err != nil {
 			return fmt.Errorf("move failures: %w", err)
+		}
+	}
+	return err
+}
+
+// freeTokens makes an account's OTP tokens nobody's, and returns their serial numbers.
+func (b *userBatch) freeTokens(ctx context.Context, account sallyport.AccountName) (serials []string, err error) {
+	var c conditions
+	c.add(`account = ?`, string(account))
+	list, err := b.store.tokensIn(ctx, b.tx.Tx, c)
+	for _, t := range list {
+		serials = append(serials, t.Serial)
+		t.Account, t.Assigned = "", time.Time{}
+		t.Version++
+		if err := b.store.writeToken(ctx, b.tx, t); err != nil {
+			return nil, err
+		}
+	}
+	return serials, err
+}
+
+// moveTokens leaves versions alone: it is the same owner.
+func (b *userBatch) moveTokens(ctx context.Context, names []sallyport.AccountName, to map[sallyport.AccountName]sallyport.AccountName) error {
+	var c conditions
+	c.add(`account IN (`+marks(len(names))+`)`, texts(names)...)
+	list, err := b.store.tokensIn(ctx, b.tx.Tx, c)
+	for _, t := range list {
+		t.Account = to[t.Account]
+		if err := b.store.writeToken(ctx, b.tx, t); err != nil {
+			return err
 		}
 	}
 	return err

@@ -158,12 +158,14 @@ func nothingReadable(t *testing.T, e Engine) {
 	must(t, s.PutDevice(ctx, d))
 	must(t, s.PutEnrolment(ctx, enrolment))
 	must(t, s.PutInvite(ctx, invite))
+	token := NewOTPToken("FT-1")
+	importTokens(t, s, token)
 	dump := e.Dump(t, address)
 	if !bytes.Contains(dump, []byte(i.Nickname)) || !holds(dump, d.PublicKey) {
 		t.Fatal("the dump does not even hold what is public")
 	}
 	for name, secret := range map[string][]byte{
-		"RADIUS secret": []byte(i.Secret), "seed": d.Seed, "details key": d.DetailsKey,
+		"RADIUS secret": []byte(i.Secret), "seed": d.Seed, "OTP seed": token.Seed, "details key": d.DetailsKey,
 		"enrolment secret": enrolment.Secret, "invitation secret": []byte(invite.Secret), "master key": Master(),
 	} {
 		if holds(dump, secret) {

@@ -33,6 +33,8 @@ func rekeyed(t *testing.T, e Engine) {
 	must(t, s.IssueTemporaryCode(ctx, sallyport.TemporaryCode{ID: "t1", Account: alice, Issued: start, Expires: start.Add(time.Hour), By: "Helen Desk"}, "23456789"))
 	must(t, s.SetSealedSection(ctx, "mail-password", "smtp-password", 0))
 	must(t, s.QueueMail(ctx, newMail("m1")))
+	_, err = s.AssignOTPToken(ctx, importTokens(t, s, NewOTPToken("FT-1"))["FT-1"].ID, 1, alice)
+	must(t, err)
 	before, err := s.Revision(ctx)
 	must(t, err)
 	wantCode(t, s.Rekey(ctx, Master()[:31]), sallyport.CodeInvalid)
@@ -104,12 +106,14 @@ func readsAll(t *testing.T, s *store.Store) {
 	must(t, err)
 	message, _, err := s.LeaseMail(ctx, "a1", start, start)
 	must(t, err)
+	tokens, err := s.OTPTokensOf(ctx, alice)
+	must(t, err)
 	for name, equal := range map[string]bool{
 		"message":     message.Text == newMail("m1").Text,
 		"integration": i.Secret == NewIntegration("a", 1).Secret && i.PreviousSecret == "secret-before", "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
 		"enrolment": bytes.Equal(enrolment.Secret, Master()), "invitation": invites[0].Secret == "JOIN-CODE", "password": hash == "hash-of-b",
 		"seed": string(seed) == "seed-of-b", "passkey": string(keys[0].Kept) == `{"counter":1}`, "session": string(session.CSRF) == "csrf-secret-of-a-session",
-		"role grants": grants[0].Group == "CN=x", "domain": domain.BindPassword == "bind-password", "temporary code": code, "section": section == "smtp-password",
+		"role grants": grants[0].Group == "CN=x", "domain": domain.BindPassword == "bind-password", "temporary code": code, "OTP token": len(tokens) == 1 && bytes.Equal(tokens[0].Seed, NewOTPToken("FT-1").Seed), "section": section == "smtp-password",
 	} {
 		if !equal {
 			t.Errorf("the %s came back as another", name)
