@@ -116,7 +116,7 @@ func TestPagesOfRulesAndTryIt(t *testing.T) {
 	p := w.browser(t)
 	p.signIn("olive")
 	w.policy("Nurses")
-	w.gateway("Hospital VPN", false)
+	w.tryDoor("Hospital VPN", false)
 	p.open("/user-policies/rules")
 	p.inspect("rules-none")
 	p.click(`button[value="add|ou|` + wardsOU + `"]`)

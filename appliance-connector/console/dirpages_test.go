@@ -339,8 +339,8 @@ func (w *world) policy(name string) sallyport.UserPolicyID {
 	return p.ID
 }
 
-// gateway adds an integration.
-func (w *world) gateway(name string, nonLicensed bool) sallyport.IntegrationID {
+// tryDoor adds an integration.
+func (w *world) tryDoor(name string, nonLicensed bool) sallyport.IntegrationID {
 	w.t.Helper()
 	root := sallyport.Actor{Kind: sallyport.ActorLocal, Name: "root@test", Role: sallyport.RoleSuper}
 	saved, err := w.admin.AddIntegration(w.t.Context(), root, sallyport.Integration{ID: sallyport.IntegrationID(strings.ToLower(strings.ReplaceAll(name, " ", "-"))), Nickname: name,
@@ -360,8 +360,8 @@ func TestTryItShowsWhatALoginWouldAskForAndWhy(t *testing.T) {
 	if a := c.get("/try?" + alice); a.StatusCode != http.StatusOK || !strings.Contains(a.body, "No gateway yet") {
 		t.Errorf("without a gateway: %d", a.StatusCode)
 	}
-	w.gateway("Hospital VPN", false)
-	open := w.gateway("Visitors VPN", true)
+	w.tryDoor("Hospital VPN", false)
+	open := w.tryDoor("Visitors VPN", true)
 	says := func(path string, want ...string) {
 		t.Helper()
 		a := c.get("/try?" + path)
