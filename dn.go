@@ -25,6 +25,18 @@ func BelowDN(dn, ancestor string) bool {
 // SameDN reports whether two distinguished names are one, compared as by BelowDN.
 func SameDN(a, b string) bool { return BelowDN(a, b) && BelowDN(b, a) }
 
+// DomainOf returns whose DN it is: the domain, of those with these DNS names, that the entry belongs to; "" for
+// none of them. A child domain's entry is the child's, not its parent's.
+func DomainOf(dn string, names map[DomainID]string) (id DomainID) {
+	longest := 0
+	for d, name := range names {
+		if len(name) > longest && BelowDN(dn, "DC="+strings.ReplaceAll(name, ".", ",DC=")) {
+			id, longest = d, len(name)
+		}
+	}
+	return id
+}
+
 // splitDN returns the parts of a name, each without escapes; a "," that was escaped stays in its part.
 func splitDN(dn string) []string {
 	var parts []string

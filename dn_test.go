@@ -52,3 +52,21 @@ func FuzzBelowDN(f *testing.F) {
 		}
 	})
 }
+
+func TestADNBelongsToTheNearestDomain(t *testing.T) {
+	t.Parallel()
+	names := map[DomainID]string{"parent": "hospital.example", "child": "ward.hospital.example", "other": "clinic.example"}
+	for dn, want := range map[string]DomainID{
+		"CN=Nurses,OU=Groups,DC=hospital,DC=example":         "parent",
+		"cn=nurses, ou=groups, dc=HOSPITAL, dc=example":      "parent",
+		"OU=Night,DC=ward,DC=hospital,DC=example":            "child",
+		"DC=clinic,DC=example":                               "other",
+		"OU=Staff,DC=myhospital,DC=example":                  "",
+		"CN=a\\,DC=hospital\\,DC=example,DC=else,DC=example": "",
+		"": "",
+	} {
+		if got := DomainOf(dn, names); got != want {
+			t.Errorf("%q is of %q, not %q", dn, got, want)
+		}
+	}
+}

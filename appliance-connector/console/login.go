@@ -1,13 +1,11 @@
 package console
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/export"
 )
 
 func (s *Server) loginRoutes() {
@@ -24,68 +22,16 @@ func loginRow(l sallyport.LoginRecord) []Cell {
 	if l.Account != "" && !strings.EqualFold(string(l.Account), l.UserName) {
 		user.Sub = string(l.Account)
 	}
-	end := Cell{Badge: outcomeBadge(l.Outcome), Sub: reasonWords(l.Reason)}
+	end := Cell{Badge: outcomeBadge(l.Outcome), Sub: export.Reason(l.Reason)}
 	code := Cell{Text: l.SupportCode}
 	if l.SupportCode != "" {
 		code.Path = "/logins/explain?code=" + l.SupportCode
 	}
-	return []Cell{{Time: l.Time}, user, {Text: doorWords(l.Door), Sub: l.Address}, {Text: orNone(string(l.Method))}, end, code}
-}
-
-func doorWords(d sallyport.Door) string {
-	if d == sallyport.DoorRADIUS {
-		return "The gateway (RADIUS)"
-	}
-	return "The overlay"
+	return []Cell{{Time: l.Time}, user, {Text: export.Door(l.Door), Sub: l.Address}, {Text: orNone(string(l.Method))}, end, code}
 }
 
 func outcomeBadge(o sallyport.Outcome) Badge {
-	switch o {
-	case sallyport.OutcomeGranted:
-		return Badge{"ok", "Let in"}
-	case sallyport.OutcomeDenied:
-		return Badge{"bad", "Refused"}
-	case sallyport.OutcomeAbandoned:
-		return Badge{"warn", "Given up"}
-	}
-	return Badge{"info", "Under way"}
-}
-
-// reasonWords says why a login ended as it did, as the help desk would.
-func reasonWords(r sallyport.Reason) string {
-	switch r {
-	case "":
-		return ""
-	case sallyport.ReasonCredentials:
-		return "Name or password not right, or the account may not log in"
-	case sallyport.ReasonNotEnrolled:
-		return "The password was right, but there is no second factor"
-	case sallyport.ReasonWrongNumber:
-		return "Another number was typed on the phone"
-	case sallyport.ReasonRejected:
-		return "The user said no on the phone"
-	case sallyport.ReasonNotMe:
-		return "The user said “this was not me”"
-	case sallyport.ReasonTimeout:
-		return "Nobody answered on the phone in time"
-	case sallyport.ReasonSuperseded:
-		return "A newer login took its place"
-	case sallyport.ReasonWrongCode:
-		return "The code was wrong, used already or too old"
-	case sallyport.ReasonTooManyCodes:
-		return "Too many wrong codes"
-	case sallyport.ReasonCancelled:
-		return "Cancelled on the page"
-	case sallyport.ReasonExpired:
-		return "The page waited too long"
-	case sallyport.ReasonUnavailable:
-		return "A part that is needed did not answer"
-	case sallyport.ReasonPushFailed:
-		return "The notification could not be delivered"
-	case sallyport.ReasonBadApproval:
-		return "The answer of the phone did not verify"
-	}
-	return strings.ReplaceAll(string(r), "_", " ")
+	return Badge{map[sallyport.Outcome]string{sallyport.OutcomeGranted: "ok", sallyport.OutcomeDenied: "bad", sallyport.OutcomeAbandoned: "warn"}[o], export.Outcome(o)}
 }
 
 func findLogin(r *request, words string) ([]found, error) {
@@ -130,36 +76,23 @@ func loginCard(l sallyport.LoginRecord) Card {
 	}
 	c.Facts = []Fact{{"Ended", Cell{Badge: outcomeBadge(l.Outcome)}}}
 	if l.Reason != "" {
-		c.Facts = append(c.Facts, fact("Told the user", reasonWords(l.Reason)))
+		c.Facts = append(c.Facts, fact("Told the user", export.Reason(l.Reason)))
 	}
 	if l.Detail != "" {
 		c.Facts = append(c.Facts, fact("The cause", l.Detail))
 	}
 	return Card{Title: c.Title, Facts: append(c.Facts, fact("User name as typed", orNone(l.UserName)), fact("Account", orNone(string(l.Account))),
-		factTime("Began", l.Time), fact("Came in by", doorWords(l.Door)), fact("From", orNone(l.Address)), fact("Appliance", orNone(string(l.Appliance))))}
+		factTime("Began", l.Time), fact("Came in by", export.Door(l.Door)), fact("From", orNone(l.Address)), fact("Appliance", orNone(string(l.Appliance))))}
 }
 
 func timelineCard(events []sallyport.LoginEvent) Card {
 	c := Card{Title: "Step by step"}
 	for _, e := range events {
-		s := Step{Title: e.Message, Text: detailWords(e.Detail), Time: e.Time}
+		s := Step{Title: e.Message, Text: export.Detail(e.Detail), Time: e.Time}
 		if e.Step > 0 {
 			s.Badge = Badge{"info", fmt.Sprint(e.Step)}
 		}
 		c.Steps = append(c.Steps, s)
 	}
 	return c
-}
-
-// detailWords writes the detail of an event as "name: value".
-func detailWords(detail json.RawMessage) string {
-	var m map[string]any
-	if json.Unmarshal(detail, &m) != nil {
-		return ""
-	}
-	var out []string
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, strings.ReplaceAll(k, "_", " ")+": "+fmt.Sprint(m[k]))
-	}
-	return strings.Join(out, " · ")
 }

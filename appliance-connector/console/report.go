@@ -3,11 +3,13 @@ package console
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/appliance-connector/export"
 	"github.com/sallyport/sallyport/appliance-connector/report"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
@@ -120,9 +122,7 @@ func radiusBadge(o sallyport.RADIUSOutcome) Badge {
 
 // enrolmentQuery asks for users by whether they have enrolled; unenrolled ones only of policies that are live.
 func (r *request) enrolmentQuery(enrolled bool) store.UserQuery {
-	q := report.Enrolment(enrolled, sallyport.ReportFilter{Text: r.QueryParam("q"), Policy: sallyport.UserPolicyID(r.QueryParam("policy"))})
-	q.After = r.QueryParam("after")
-	return q
+	return report.Enrolment(store.UserQuery{Text: r.QueryParam("q"), Policy: sallyport.UserPolicyID(r.QueryParam("policy")), After: r.QueryParam("after")}, enrolled)
 }
 
 func (r *request) enrolledReport() error {
@@ -158,23 +158,22 @@ func (r *request) enrolmentReport(enrolled bool, title, lead, name string) error
 	return r.report(title, lead, name, "EachUser", t)
 }
 
-// export streams a CSV file: rows are sent as they are read.
-func (r *request) export(name string, head []string, rows func(ctx context.Context, row func(...string) error) error) error {
+// export sends a CSV file: its rows are sent as they are read.
+func (r *request) export(name string, write func(ctx context.Context, w io.Writer) error) error {
 	ctx, cancel := r.within(exportFor)
 	defer cancel()
 	res := r.Response()
 	res.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
 	res.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s.csv"`, name, r.s.cfg.Now().UTC().Format(time.DateOnly)))
-	res.WriteHeader(http.StatusOK)
-	w, err := report.NewWriter(res, head)
-	if err != nil {
-		return err
-	}
-	if err := rows(ctx, w.Row); err != nil {
+	err := write(ctx, res)
+	switch {
+	case err != nil && res.Committed:
 		// The head is sent: what is left is to break off, so that nobody takes a part for the whole.
 		panic(http.ErrAbortHandler)
+	case err != nil:
+		res.Header().Del("Content-Disposition")
 	}
-	return w.End()
+	return err
 }
 
 // within is the request's context with time for something long.
@@ -191,9 +190,7 @@ func (r *request) loginCSV() error {
 	if err != nil {
 		return err
 	}
-	return r.export("logins", report.LoginHead(), func(ctx context.Context, row func(...string) error) error {
-		return r.s.admin.EachLogin(ctx, r.Actor(), q, func(l sallyport.LoginRecord) error { return row(report.LoginRow(l)...) })
-	})
+	return r.export("logins", func(ctx context.Context, w io.Writer) error { return export.Logins(ctx, w, r.s.admin, r.Actor(), q) })
 }
 
 func (r *request) radiusCSV() error {
@@ -201,24 +198,15 @@ func (r *request) radiusCSV() error {
 	if err != nil {
 		return err
 	}
-	return r.export("radius", report.RADIUSHead(), func(ctx context.Context, row func(...string) error) error {
-		return r.s.admin.EachRADIUSRequest(ctx, r.Actor(), q, func(a store.RADIUSActivity) error { return row(report.RADIUSRow(a)...) })
-	})
+	return r.export("radius", func(ctx context.Context, w io.Writer) error { return export.RADIUS(ctx, w, r.s.admin, r.Actor(), q) })
 }
 
 func (r *request) enrolledCSV() error   { return r.userCSV("enrolled-users", true) }
 func (r *request) unenrolledCSV() error { return r.userCSV("unenrolled-users", false) }
 
 func (r *request) userCSV(name string, enrolled bool) error {
-	policies, err := r.s.admin.UserPolicies(r.Request().Context(), r.Actor())
-	if err != nil {
-		return err
-	}
-	names := policyNames(policies)
-	return r.export(name, report.UserHead(), func(ctx context.Context, row func(...string) error) error {
-		return r.s.admin.EachUser(ctx, r.Actor(), r.enrolmentQuery(enrolled), func(u sallyport.User, devices []sallyport.Device) error {
-			return row(report.UserRow(u, devices, names[u.Policy])...)
-		})
+	return r.export(name, func(ctx context.Context, w io.Writer) error {
+		return export.Users(ctx, w, r.s.admin, r.Actor(), r.enrolmentQuery(enrolled))
 	})
 }
 
@@ -228,11 +216,5 @@ func (r *request) auditCSV() error {
 		return err
 	}
 	q.After = ""
-	head := []string{"chain", "sequence", "time", "who", "kind", "role", "address", "action", "object", "object id", "before", "after", "reason", "support code"}
-	return r.export("audit", head, func(ctx context.Context, row func(...string) error) error {
-		return r.s.admin.EachAuditRecord(ctx, r.Actor(), q, func(a sallyport.AuditRecord) error {
-			return row(a.Chain, fmt.Sprint(a.Sequence), report.When(a.Time), a.Actor.Name, string(a.Actor.Kind), string(a.Actor.Role), a.Actor.Address,
-				a.Action, a.Object, a.ObjectID, string(a.Before), string(a.After), a.Reason, a.SupportCode)
-		})
-	})
+	return r.export("audit", func(ctx context.Context, w io.Writer) error { return export.Audit(ctx, w, r.s.admin, r.Actor(), q) })
 }

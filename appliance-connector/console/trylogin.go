@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/appliance-connector/export"
 	"github.com/sallyport/sallyport/appliance-connector/policy"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
@@ -149,7 +150,7 @@ func (r *request) tryAlert(t admin.TriedLogin) Alert {
 	d := t.Decision
 	switch {
 	case d.Outcome == policy.Refuse:
-		return Alert{"bad", "Refused", "The page says: " + reasonWords(d.Reason) + "."}
+		return Alert{"bad", "Refused", "The page says: " + export.Reason(d.Reason) + "."}
 	case t.Door == sallyport.DoorRADIUS && len(t.Typed) == 0:
 		return Alert{"bad", "Refused in the gateway’s own form", "There is no code that could be typed."}
 	case d.Outcome == policy.Password:

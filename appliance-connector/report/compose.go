@@ -120,7 +120,7 @@ func eachUser(ctx context.Context, db *store.Store, r sallyport.ReportSchedule) 
 		for _, p := range policies {
 			names[p.ID] = p.Name
 		}
-		return db.EachUser(ctx, Enrolment(r.Report == sallyport.ReportEnrolled, r.Filter), func(u sallyport.User) error {
+		return db.EachUser(ctx, Enrolment(store.UserQuery{Text: r.Filter.Text, Policy: r.Filter.Policy}, r.Report == sallyport.ReportEnrolled), func(u sallyport.User) error {
 			devices, err := db.Devices(ctx, u.Account)
 			if err != nil {
 				return err

@@ -1,8 +1,9 @@
-// Package report makes the reports: CSV as the console exports it, and messages with it that are sent on a
-// schedule. It reads the store, and decides nothing about who may see a report.
+// Package report makes the reports: CSV that spreadsheets read as it is meant, and messages with it that are sent
+// on a schedule. It reads the store, and decides nothing about who may see a report.
 package report
 
 import (
+	"bufio"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -19,12 +20,14 @@ type Writer struct {
 	Rows int
 }
 
-// NewWriter begins a file with its head.
+// NewWriter begins a file with its head. The first octets are held back for a while, so that what fails at once
+// leaves nothing behind.
 func NewWriter(w io.Writer, head []string) (*Writer, error) {
-	if _, err := io.WriteString(w, "\ufeff"); err != nil { // so that spreadsheets read UTF-8
+	b := bufio.NewWriter(w)
+	if _, err := b.WriteString("\ufeff"); err != nil { // so that spreadsheets read UTF-8
 		return nil, err
 	}
-	out := &Writer{csv: csv.NewWriter(w)}
+	out := &Writer{csv: csv.NewWriter(b)} // which goes on in the same buffer
 	out.csv.UseCRLF = true
 	return out, out.csv.Write(head)
 }
@@ -83,6 +86,17 @@ func RADIUSRow(a store.RADIUSActivity) []string {
 		a.NASIdentifier, a.CallingStation, string(a.Appliance)}
 }
 
+// AuditHead names the cells of AuditRow.
+func AuditHead() []string {
+	return []string{"chain", "sequence", "time", "who", "kind", "role", "address", "action", "object", "object id", "before", "after", "reason", "support code"}
+}
+
+// AuditRow is an audit record in a report.
+func AuditRow(a sallyport.AuditRecord) []string {
+	return []string{a.Chain, fmt.Sprint(a.Sequence), When(a.Time), a.Actor.Name, string(a.Actor.Kind), string(a.Actor.Role), a.Actor.Address,
+		a.Action, a.Object, a.ObjectID, string(a.Before), string(a.After), a.Reason, a.SupportCode}
+}
+
 // UserHead names the cells of UserRow.
 func UserHead() []string {
 	return []string{"name", "account", "log-in name", "e-mail", "user policy", "devices", "last enrolled", "synchronised"}
@@ -101,7 +115,9 @@ func UserRow(u sallyport.User, devices []sallyport.Device, policy string) []stri
 	return []string{u.DisplayName, string(u.Account), u.UPN, u.Mail, policy, strings.Join(names, "; "), When(last), When(u.Synchronised)}
 }
 
-// Enrolment asks for users by whether they have enrolled; unenrolled ones only of policies that are live.
-func Enrolment(enrolled bool, f sallyport.ReportFilter) store.UserQuery {
-	return store.UserQuery{Text: f.Text, Policy: f.Policy, Enrolled: &enrolled, RemoteAccess: !enrolled, State: sallyport.UserActive}
+// Enrolment limits a query to active users who have enrolled, or to those who have not and whose user policy
+// is live for remote access.
+func Enrolment(q store.UserQuery, enrolled bool) store.UserQuery {
+	q.Enrolled, q.RemoteAccess, q.State = &enrolled, !enrolled, sallyport.UserActive
+	return q
 }

@@ -1,0 +1,84 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport"
+)
+
+// Door says by which way a login came in.
+func Door(d sallyport.Door) string {
+	if d == sallyport.DoorRADIUS {
+		return "The gateway (RADIUS)"
+	}
+	return "The overlay"
+}
+
+// Outcome says how a login ended.
+func Outcome(o sallyport.Outcome) string {
+	switch o {
+	case sallyport.OutcomeGranted:
+		return "Let in"
+	case sallyport.OutcomeDenied:
+		return "Refused"
+	case sallyport.OutcomeAbandoned:
+		return "Given up"
+	}
+	return "Under way"
+}
+
+// Reason says why a login ended as it did, as the help desk would.
+func Reason(r sallyport.Reason) string {
+	switch r {
+	case "":
+		return ""
+	case sallyport.ReasonCredentials:
+		return "Name or password not right, or the account may not log in"
+	case sallyport.ReasonNotEnrolled:
+		return "The password was right, but there is no second factor"
+	case sallyport.ReasonNotAllowed:
+		return "The password was right, but remote access is not for this user"
+	case sallyport.ReasonWrongNumber:
+		return "Another number was typed on the phone"
+	case sallyport.ReasonRejected:
+		return "The user said no on the phone"
+	case sallyport.ReasonNotMe:
+		return "The user said “this was not me”"
+	case sallyport.ReasonTimeout:
+		return "Nobody answered on the phone in time"
+	case sallyport.ReasonSuperseded:
+		return "A newer login took its place"
+	case sallyport.ReasonWrongCode:
+		return "The code was wrong, used already or too old"
+	case sallyport.ReasonTooManyCodes:
+		return "Too many wrong codes"
+	case sallyport.ReasonCancelled:
+		return "Cancelled on the page"
+	case sallyport.ReasonExpired:
+		return "The page waited too long"
+	case sallyport.ReasonUnavailable:
+		return "A part that is needed did not answer"
+	case sallyport.ReasonPushFailed:
+		return "The notification could not be delivered"
+	case sallyport.ReasonBadApproval:
+		return "The answer of the phone did not verify"
+	}
+	return strings.ReplaceAll(string(r), "_", " ")
+}
+
+// Detail writes the detail of an event as "name: value".
+func Detail(detail json.RawMessage) string {
+	var m map[string]any
+	if json.Unmarshal(detail, &m) != nil {
+		return ""
+	}
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, strings.ReplaceAll(k, "_", " ")+": "+fmt.Sprint(m[k]))
+	}
+	return strings.Join(out, " · ")
+}
