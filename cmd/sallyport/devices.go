@@ -94,6 +94,7 @@ func newApplianceDevices() *cobra.Command {
 	return c
 }
 
+// deviceLine is a device for programs, without its secrets.
 type deviceLine struct {
 	ID       sallyport.DeviceID    `json:"id"`
 	Account  sallyport.AccountName `json:"account"`
@@ -119,7 +120,7 @@ func newDevicesList() *cobra.Command {
 						return err
 					}
 					for _, d := range list {
-						lines = append(lines, deviceLine{d.ID, d.Account, d.Name, d.Platform, d.Enrolled})
+						lines = append(lines, lineOfDevice(d))
 					}
 					if len(list) < devicesPage {
 						break

@@ -30,10 +30,7 @@ DOMAIN is a domain's DNS name, NetBIOS name or id.`,
 }
 
 // domainDesk is the administration of domains for somebody at this appliance's terminal.
-type domainDesk struct {
-	*admin.Service
-	actor sallyport.Actor
-}
+type domainDesk struct{ *desk }
 
 // withDomains opens the appliance's administration for f.
 func (p *place) withDomains(c *cobra.Command, f func(context.Context, *domainDesk) error) error {
@@ -50,7 +47,7 @@ func (p *place) withDomains(c *cobra.Command, f func(context.Context, *domainDes
 		if err != nil {
 			return err
 		}
-		return f(ctx, &domainDesk{s, atTerminal()})
+		return f(ctx, &domainDesk{&desk{s, atTerminal()}})
 	})
 }
 

@@ -13,8 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
-	appliance "github.com/sallyport/sallyport/appliance-connector"
-	"github.com/sallyport/sallyport/appliance-connector/admin"
 )
 
 func newIntegrationCommand() *cobra.Command {
@@ -32,20 +30,11 @@ ID is an integration's id or its nickname.`,
 }
 
 // gatewayDesk is the administration of gateways for somebody at this appliance's terminal.
-type gatewayDesk struct {
-	*admin.Service
-	actor sallyport.Actor
-}
+type gatewayDesk struct{ *desk }
 
 // withGateways opens the appliance's administration for f.
 func (p *place) withGateways(c *cobra.Command, f func(context.Context, *gatewayDesk) error) error {
-	return p.with(c, func(ctx context.Context, a *opened) error {
-		s, err := admin.New(appliance.Administration(a.store, a.trust, a.ring))
-		if err != nil {
-			return err
-		}
-		return f(ctx, &gatewayDesk{s, atTerminal()})
-	})
+	return p.withDesk(c, func(ctx context.Context, d *desk) error { return f(ctx, &gatewayDesk{d}) })
 }
 
 // atTerminal is who runs this command: whoever can read the appliance's keys may do everything.

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport"
 	appliance "github.com/sallyport/sallyport/appliance-connector"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
+	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/internal/pki"
 )
@@ -27,16 +28,19 @@ import (
 //	appliance make DIR           a data directory as after 'sallyport appliance trust'
 //	appliance heard DIR NICKNAME an appliance heard of the gateway, and of a source that nobody has
 //	appliance tamper DIR         somebody makes the first audit record say something else, past the appliance
+//	appliance used DIR           alice has a phone, and people logged in
 func applianceCommand(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case neg || len(args) < 2:
-		ts.Fatalf("usage: appliance make DIR, appliance heard DIR NICKNAME, or appliance tamper DIR")
+		ts.Fatalf("usage: appliance make DIR, appliance heard DIR NICKNAME, appliance tamper DIR, or appliance used DIR")
 	case args[0] == "make":
 		ts.Check(makeAppliance(ts.MkAbs(args[1])))
 	case args[0] == "heard" && len(args) == 3:
 		ts.Check(heardOf(ts.MkAbs(args[1]), args[2]))
 	case args[0] == "tamper":
 		ts.Check(tamper(filepath.Join(ts.MkAbs(args[1]), "appliance.db")))
+	case args[0] == "used":
+		ts.Check(withStore(ts.MkAbs(args[1]), used))
 	default:
 		ts.Fatalf("appliance %s is not known", args[0])
 	}
@@ -91,8 +95,9 @@ func tamper(file string) error {
 	return errors.Join(err, db.Close())
 }
 
-func heardOf(dir, nickname string) error {
-	ctx, now := context.Background(), time.Now()
+// withStore opens the store of a data directory for f.
+func withStore(dir string, f func(context.Context, *store.Store) error) error {
+	ctx := context.Background()
 	ring, err := keyring.Load(dir)
 	if err != nil {
 		return err
@@ -102,6 +107,15 @@ func heardOf(dir, nickname string) error {
 		return err
 	}
 	defer func() { _ = db.Close() }()
+	return f(ctx, db)
+}
+
+func heardOf(dir, nickname string) error {
+	return withStore(dir, func(ctx context.Context, db *store.Store) error { return heard(ctx, db, nickname) })
+}
+
+func heard(ctx context.Context, db *store.Store, nickname string) error {
+	now := time.Now()
 	list, err := db.Integrations(ctx)
 	if err != nil {
 		return err

@@ -84,7 +84,9 @@ To see all of it on this machine, with nothing to configure:  sallyport demo`,
 	})
 	root.AddCommand(
 		newCloudCommand(), newTokenServiceCommand(), newApplianceCommand(),
-		newEnterpriseCommand(), newDomainCommand(), newIntegrationCommand(), newAuditCommand(), newAuthenticatorCommand(),
+		newEnterpriseCommand(), newDomainCommand(), newIntegrationCommand(),
+		newUserCommand(), newTemporaryCodeCommand(), newPolicyCommand(), newWorkflowCommand(), newEnrolRuleCommand(),
+		newLoginCommand(), newRADIUSRequestCommand(), newReportCommand(), newAuditCommand(), newAdministratorCommand(), newSettingsCommand(), newAuthenticatorCommand(),
 		newDemoCommand(), newConfigCommand(),
 	)
 	return root
