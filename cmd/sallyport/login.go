@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
-	"github.com/sallyport/sallyport/appliance-connector/report"
+	"github.com/sallyport/sallyport/appliance-connector/export"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
@@ -50,10 +50,10 @@ func lineOfLogin(l sallyport.LoginRecord) loginLine {
 
 // ending says how a login ended, and why.
 func (l loginLine) ending() string {
-	if why := report.Reason(l.Reason); why != "" {
-		return report.Outcome(l.Outcome) + ": " + why
+	if why := export.Reason(l.Reason); why != "" {
+		return export.Outcome(l.Outcome) + ": " + why
 	}
-	return report.Outcome(l.Outcome)
+	return export.Outcome(l.Outcome)
 }
 
 func (l loginLine) words() string {
@@ -221,7 +221,7 @@ docs/login-steps.md.`,
 			Login  *loginLine  `json:"login"` // null: not ended yet
 			Events []eventLine `json:"events"`
 		}{nil, each(events, func(e sallyport.LoginEvent) eventLine {
-			return eventLine{e.Time, e.Step, e.Message, report.Detail(e.Detail), e.Appliance}
+			return eventLine{e.Time, e.Step, e.Message, export.Detail(e.Detail), e.Appliance}
 		})}
 		if record.ID != "" {
 			l := lineOfLogin(record)
@@ -239,9 +239,9 @@ func writeLogin(w io.Writer, l *loginLine, gateways map[sallyport.IntegrationID]
 		_, _ = fmt.Fprintln(w, "It has not ended yet.")
 		return
 	}
-	writeFacts(w, [2]string{"Ended", report.Outcome(l.Outcome)}, [2]string{"Told the user", report.Reason(l.Reason)}, [2]string{"The cause", l.Detail},
+	writeFacts(w, [2]string{"Ended", export.Outcome(l.Outcome)}, [2]string{"Told the user", export.Reason(l.Reason)}, [2]string{"The cause", l.Detail},
 		[2]string{"User name as typed", orNone(l.UserName)}, [2]string{"Account", orNone(string(l.Account))}, [2]string{"Second factor", orNone(string(l.Method))},
-		[2]string{"Began", when(l.Time)}, [2]string{"Gateway", gateways[l.Integration]}, [2]string{"Came in by", report.Door(l.Door)}, [2]string{"From", orNone(l.Address)},
+		[2]string{"Began", when(l.Time)}, [2]string{"Gateway", gateways[l.Integration]}, [2]string{"Came in by", export.Door(l.Door)}, [2]string{"From", orNone(l.Address)},
 		[2]string{"Appliance", string(l.Appliance)})
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/appliance-connector/export"
 	"github.com/sallyport/sallyport/appliance-connector/report"
 )
 
@@ -32,7 +33,7 @@ func newReportUsers(name, short string, enrolled bool) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return report.Users(ctx, t.c.OutOrStdout(), t.Service, t.actor, report.Enrolment(q, enrolled))
+		return export.Users(ctx, t.c.OutOrStdout(), t.Service, t.actor, report.Enrolment(q, enrolled))
 	})
 	f.whoFlags(c)
 	return c
@@ -47,7 +48,7 @@ func newReportLogins() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return report.Logins(ctx, t.c.OutOrStdout(), t.Service, t.actor, q)
+		return export.Logins(ctx, t.c.OutOrStdout(), t.Service, t.actor, q)
 	})
 	f.flags(c)
 	return c
@@ -62,7 +63,7 @@ func newReportRADIUS() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return report.RADIUS(ctx, t.c.OutOrStdout(), t.Service, t.actor, q)
+		return export.RADIUS(ctx, t.c.OutOrStdout(), t.Service, t.actor, q)
 	})
 	f.flags(c)
 	return c
