@@ -68,7 +68,7 @@ func (s *Service) consoleCertificate() (*console.Certificate, error) {
 
 func (s *Service) watched(cert *console.Certificate) admin.Watched {
 	return admin.Watched{
-		Version: s.cfg.Version, Appliance: s.trust.Appliance, OwnCertificate: cert.Own,
+		Version: s.cfg.Version, Appliance: s.trust.Appliance, OwnCertificate: cert.Own, CertificateEnds: cert.Ends,
 		Parts: []admin.Part{
 			{Name: "Database", Check: s.store.Ping, Help: "Changes cannot be saved. Look at the database and at the appliance's log."},
 			{Name: "Directory", Check: s.dir.Health, Help: "Nobody can log in until a domain controller answers. Look at the servers, the service account and the network."},

@@ -35,11 +35,22 @@ func (s *Service) EachAuditRecord(ctx context.Context, actor sallyport.Actor, q 
 }
 
 // VerifyAudit checks the whole trail and returns the first place where it does not hold, or nil, and how
-// many records it checked.
+// many records it checked. What came of it is in the trail as well: the overview tells of the last check.
 func (s *Service) VerifyAudit(ctx context.Context, actor sallyport.Actor, progress func(records int64)) (*store.AuditFinding, error) {
 	db, err := s.as(actor, "VerifyAudit")
 	if err != nil {
 		return nil, err
 	}
-	return db.VerifyAudit(ctx, progress)
+	found, err := db.VerifyAudit(ctx, progress)
+	if err != nil {
+		return nil, err
+	}
+	record := sallyport.AuditRecord{Action: verifiedAction}
+	if found != nil {
+		record.Reason = found.Message
+	}
+	return found, db.AppendAudit(ctx, []sallyport.AuditRecord{record})
 }
+
+// verifiedAction is that of the records of checks; one with a reason found that the trail does not hold.
+const verifiedAction = "audit.verify"

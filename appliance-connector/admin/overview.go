@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +21,8 @@ type Watched struct {
 	// Version is the program's, Appliance the one that it runs on.
 	Version   string
 	Appliance sallyport.ApplianceID
+	// CertificateEnds is when the console's certificate does.
+	CertificateEnds func() time.Time
 	// OwnCertificate: the console's certificate is made by the appliance itself.
 	OwnCertificate bool
 }
@@ -104,6 +108,14 @@ func (s *Service) Overview(ctx context.Context, actor sallyport.Actor) (Overview
 	if err := s.adviseAppliances(ctx, db, actor, &o); err != nil {
 		return o, err
 	}
+	for _, look := range s.advice(actor) {
+		some, err := look(ctx, db)
+		if err != nil {
+			return o, err
+		}
+		o.Attention = append(o.Attention, some...)
+	}
+	slices.SortStableFunc(o.Attention, func(a, b Attention) int { return cmp.Compare(b2i(b.Urgent), b2i(a.Urgent)) })
 	if May(actor, "Administrators") == nil {
 		if err := s.adviseAdministrators(ctx, &o); err != nil {
 			return o, err

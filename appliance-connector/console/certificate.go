@@ -78,6 +78,13 @@ func (c *Certificate) Fingerprint() string {
 	return strings.Join(parts, ":")
 }
 
+// Ends is when the certificate does.
+func (c *Certificate) Ends() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current.Leaf.NotAfter
+}
+
 func (c *Certificate) load() error {
 	info, err := os.Stat(c.certFile)
 	if err != nil {
