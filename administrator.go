@@ -54,10 +54,20 @@ type APIToken struct {
 	Owner   AdministratorID
 	Name    string
 	Role    Role // at most the owner's
+	Access  TokenAccess
 	Created time.Time
 	Expires time.Time
 	Used    time.Time // last time
 }
+
+// TokenAccess says what of its role's operations an API token may do; empty, of a token made before there
+// was a choice: read.
+type TokenAccess string
+
+const (
+	TokenReads  TokenAccess = "read"  // what changes nothing
+	TokenWrites TokenAccess = "write" // all of them
+)
 
 // Actor is who does something to the appliance.
 type Actor struct {
@@ -66,8 +76,10 @@ type Actor struct {
 	Name string // for people: a sign-in name, "schedule", "root@host"
 	Role Role
 	// Scope is what the actor may see and change.
-	Scope   Scope
-	Address string // where the request came from; empty: this host
+	Scope Scope
+	// ReadOnly is an API token that may only read.
+	ReadOnly bool
+	Address  string // where the request came from; empty: this host
 }
 
 // ActorKind says how an actor came in.

@@ -78,11 +78,32 @@ func (s *Service) attempt(ctx context.Context, counters []counter) error {
 				return err
 			}
 			if n > t.most {
-				return sallyport.Errorf(sallyport.CodeLimited, "Too many tries. Please wait "+inWords(t.window)+" and try again.", nil)
+				return tooMany(t)
 			}
 		}
 	}
 	return nil
+}
+
+// guessed is CodeLimited when there were too many tries before; it counts none.
+func (s *Service) guessed(ctx context.Context, counters []counter) error {
+	now := s.now()
+	for _, c := range counters {
+		for _, t := range c.tiers {
+			n, err := s.db.Failures(ctx, c.who, t.kind, now, t.window)
+			if err != nil {
+				return err
+			}
+			if n > t.most {
+				return tooMany(t)
+			}
+		}
+	}
+	return nil
+}
+
+func tooMany(t tier) error {
+	return sallyport.Errorf(sallyport.CodeLimited, "Too many tries. Please wait "+inWords(t.window)+" and try again.", nil)
 }
 
 // succeeded takes the tries of a name back; those of an address stay, since others may be behind it.

@@ -203,6 +203,8 @@ func May(actor sallyport.Actor, op Operation) error {
 		return sallyport.Errorf(sallyport.CodeDenied, "Your role does not allow this. Ask a super administrator.", nil)
 	case !p.limited && !actor.Scope.Unlimited():
 		return sallyport.Errorf(sallyport.CodeDenied, "This concerns all users, and you look after some of them. Ask an administrator for all.", nil)
+	case actor.ReadOnly && !reads[op]:
+		return sallyport.Errorf(sallyport.CodeDenied, "This API token may only read. Make one that may write.", nil)
 	case p.person && actor.Kind == sallyport.ActorToken:
 		return sallyport.Errorf(sallyport.CodeDenied, "This cannot be done with an API token. Sign in to the console.", nil)
 	}

@@ -64,6 +64,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 		t.Error("an operation without a row may be done")
 	}
 	for op, p := range permissions {
+		reader := sallyport.Actor{Kind: sallyport.ActorToken, Role: sallyport.RoleSuper, ReadOnly: true}
+		if err := May(reader, op); !p.anybody && (err == nil) != (reads[op] && !p.person) || reads[op] && changes(op) {
+			t.Errorf("%s by a token that may only read: %v", op, err)
+		}
 		if slices.Contains(p.roles, sallyport.RoleAuditor) && changes(op) {
 			t.Errorf("an auditor may %s", op)
 		}
@@ -81,6 +85,22 @@ func changes(op Operation) bool {
 		}
 	}
 	return false
+}
+
+func TestReadingOperationsAreThoseOfTheTable(t *testing.T) {
+	for op := range reads {
+		if p, known := permissions[op]; !known || p.anybody || p.person {
+			t.Errorf("%s is no operation that a token may do", op)
+		}
+	}
+	for _, op := range []Operation{"PutUserPolicy", "NoSuchThing", "ByToken"} {
+		if Reads(op) {
+			t.Errorf("%s counts as reading", op)
+		}
+	}
+	if got := Roles("PolicyRules"); !slices.Equal(got, []sallyport.Role{sallyport.RoleSuper, sallyport.RoleAdmin, sallyport.RoleAuditor}) || Roles("NoSuchThing") != nil {
+		t.Errorf("roles %v", got)
+	}
 }
 
 func TestScope(t *testing.T) {

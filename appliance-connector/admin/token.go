@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -26,17 +27,26 @@ func (s *Service) OwnTokens(ctx context.Context, session *Session) ([]sallyport.
 	return s.db.APITokens(ctx, session.admin.ID)
 }
 
+// NewToken is what an API token shall be.
+type NewToken struct {
+	Name   string // what it is for
+	Role   sallyport.Role
+	Access sallyport.TokenAccess
+	Life   time.Duration
+}
+
 // NewToken makes an API token in the name of the session's administrator, with at most their role. The token
 // itself is returned this once; a hash of it is kept.
-func (s *Service) NewToken(ctx context.Context, session *Session, name string, role sallyport.Role, life time.Duration) (sallyport.APIToken, sallyport.Secret, error) {
+func (s *Service) NewToken(ctx context.Context, session *Session, n NewToken) (sallyport.APIToken, sallyport.Secret, error) {
 	if !session.Confirmed() {
 		return sallyport.APIToken{}, "", errConfirm
 	}
-	name = strings.TrimSpace(name)
+	name := strings.TrimSpace(n.Name)
 	f := FieldErrors{}
 	f.check(name != "" && utf8.ValidString(name) && utf8.RuneCountInString(name) <= 64, "name", "Say what the token is for, in at most 64 characters.")
-	f.check(slices.Contains(RolesUpTo(session.admin.Role), role), "role", "A token may do at most what you may.")
-	f.check(life >= time.Hour && life <= maxTokenLife, "life", "A token lasts from an hour to a year.")
+	f.check(slices.Contains(RolesUpTo(session.admin.Role), n.Role), "role", "A token may do at most what you may.")
+	f.check(n.Access == sallyport.TokenReads || n.Access == sallyport.TokenWrites, "access", "A token may read, or read and write.")
+	f.check(n.Life >= time.Hour && n.Life <= maxTokenLife, "life", "A token lasts from an hour to a year.")
 	if err := f.err(); err != nil {
 		return sallyport.APIToken{}, "", err
 	}
@@ -51,7 +61,7 @@ func (s *Service) NewToken(ctx context.Context, session *Session, name string, r
 	rand.Read(raw[:])
 	token := sallyport.Secret(tokenPrefix + base64.RawURLEncoding.EncodeToString(raw[:]))
 	now := s.now()
-	t := sallyport.APIToken{ID: sallyport.NewID(), Owner: session.admin.ID, Name: name, Role: role, Created: now, Expires: now.Add(life)}
+	t := sallyport.APIToken{ID: sallyport.NewID(), Owner: session.admin.ID, Name: name, Role: n.Role, Access: n.Access, Created: now, Expires: now.Add(n.Life)}
 	return t, token, s.db.As(ownActor(session)).PutAPIToken(ctx, t, sha256.Sum256([]byte(token)))
 }
 
@@ -74,13 +84,27 @@ func (s *Service) DeleteToken(ctx context.Context, session *Session, id string) 
 var errToken = sallyport.Errorf(sallyport.CodeDenied, "The API token is not valid.", nil)
 
 // ByToken gives the actor of an API token: the owner's scope, and the token's role as long as the owner's
-// allows it.
+// allows it. Tokens that are none are counted by network as sign-ins are; after too many, all are refused there
+// for a while (CodeLimited).
 func (s *Service) ByToken(ctx context.Context, token sallyport.Secret, address string) (sallyport.Actor, error) {
+	guesses := []counter{{counted("token", network(address)), hereTiers}}
+	if err := s.guessed(ctx, guesses); err != nil {
+		return sallyport.Actor{}, err
+	}
+	actor, err := s.byToken(ctx, token, address)
+	if errors.Is(err, errToken) {
+		// Counted afterwards: programs ask often, and of many tries at once none finds one of 2^256 tokens.
+		if err := s.attempt(ctx, guesses); err != nil {
+			return sallyport.Actor{}, err
+		}
+	}
+	return actor, err
+}
+
+// byToken finds the actor, or errToken.
+func (s *Service) byToken(ctx context.Context, token sallyport.Secret, address string) (sallyport.Actor, error) {
 	if len(token) > 100 || !strings.HasPrefix(string(token), tokenPrefix) {
 		return sallyport.Actor{}, errToken
-	}
-	if err := s.attempt(ctx, []counter{{counted("token", network(address)), []tier{{"console-4", 3000, time.Minute}}}}); err != nil {
-		return sallyport.Actor{}, err
 	}
 	t, err := s.db.APITokenByHash(ctx, sha256.Sum256([]byte(token)))
 	if sallyport.ErrorCode(err) == sallyport.CodeNotFound {
@@ -104,5 +128,6 @@ func (s *Service) ByToken(ctx context.Context, token sallyport.Secret, address s
 			s.log.WarnContext(ctx, "use of API token not noted", "err", err)
 		}
 	}
-	return sallyport.Actor{Kind: sallyport.ActorToken, ID: string(owner.ID), Name: owner.Name + " (" + t.Name + ")", Role: t.Role, Scope: owner.Scope, Address: address}, nil
+	return sallyport.Actor{Kind: sallyport.ActorToken, ID: string(owner.ID), Name: owner.Name + " (" + t.Name + ")", Role: t.Role, Scope: owner.Scope,
+		ReadOnly: t.Access != sallyport.TokenWrites, Address: address}, nil
 }

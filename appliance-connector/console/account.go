@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -130,7 +131,7 @@ func (r *request) tokenTable(list []sallyport.APIToken) Table {
 		Empty: Empty{Title: "No API tokens", Text: "A token lets a program use the administrative API in your name.", Action: Link{"Make a token", "/account/tokens/new"}}}
 	now := r.s.cfg.Now()
 	for _, o := range list {
-		row := []Cell{{Text: o.Name}, {Text: roleName(o.Role)}, {Time: o.Used, Text: "never"}, {Time: o.Expires},
+		row := []Cell{{Text: o.Name}, {Text: roleName(o.Role), Sub: accessName(o.Access)}, {Time: o.Used, Text: "never"}, {Time: o.Expires},
 			{Form: &RowForm{Path: "/account/tokens/delete?" + query("id", o.ID), CSRF: r.session.CSRF(), Label: "Delete", Danger: true}}}
 		if !now.Before(o.Expires) {
 			row[0].Badge = Badge{"warn", "Ended"}
@@ -138,6 +139,13 @@ func (r *request) tokenTable(list []sallyport.APIToken) Table {
 		t.Rows = append(t.Rows, row)
 	}
 	return t
+}
+
+func accessName(a sallyport.TokenAccess) string {
+	if a == sallyport.TokenWrites {
+		return "reads and writes"
+	}
+	return "reads"
 }
 
 func (r *request) profile() error {
@@ -273,9 +281,16 @@ func (r *request) tokenForm() Form {
 	for i := range days {
 		days[i].Chosen = days[i].Value == r.FormValue("days")
 	}
+	access := []Option{{Value: string(sallyport.TokenReads), Label: "Read", Help: "Look things up and export; change nothing."},
+		{Value: string(sallyport.TokenWrites), Label: "Read and write", Help: "Also change what the role may change."}}
+	chosen := cmp.Or(r.FormValue("access"), access[0].Value)
+	for i := range access {
+		access[i].Chosen = access[i].Value == chosen
+	}
 	f := r.form("Make the token",
 		Field{Name: "name", Label: "What it is for", Value: r.FormValue("name"), Placeholder: "Nightly export", Required: true, Focus: true, Most: 64, Autocomplete: "off"},
 		Field{Kind: "radio", Name: "role", Label: "What it may do", Help: "As little as it needs.", Options: roleOptions(me.Role, role), Required: true},
+		Field{Kind: "radio", Name: "access", Label: "Scope", Options: access, Required: true},
 		Field{Kind: "select", Name: "days", Label: "How long it lasts", Options: days})
 	f.Cancel = "/account"
 	return f
@@ -296,7 +311,8 @@ type shownOnce struct {
 
 func (r *request) newToken() error {
 	days, _ := strconv.Atoi(r.FormValue("days")) // not a number: too short, which the door says
-	t, token, err := r.s.admin.NewToken(r.Request().Context(), r.session, r.FormValue("name"), sallyport.Role(r.FormValue("role")), time.Duration(days)*24*time.Hour)
+	t, token, err := r.s.admin.NewToken(r.Request().Context(), r.session, admin.NewToken{Name: r.FormValue("name"), Role: sallyport.Role(r.FormValue("role")),
+		Access: sallyport.TokenAccess(r.FormValue("access")), Life: time.Duration(days) * 24 * time.Hour})
 	if err != nil {
 		f, ok := r.tokenForm().with(err)
 		if !ok {

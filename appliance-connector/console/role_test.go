@@ -121,17 +121,17 @@ func TestAPITokens(t *testing.T) {
 	ada := w.someone("ada", sallyport.RoleAdmin, true)
 	c := w.in("ada")
 	csrf := c.csrf("/account")
-	if a := c.post("/account/tokens/new", "csrf", csrf, "name", "x", "role", "super", "days", "30"); a.StatusCode != http.StatusUnprocessableEntity {
+	if a := c.post("/account/tokens/new", "csrf", csrf, "name", "x", "role", "super", "access", "read", "days", "30"); a.StatusCode != http.StatusUnprocessableEntity {
 		t.Errorf("a token that may more than its owner: %d", a.StatusCode)
 	}
-	a := c.post("/account/tokens/new", "csrf", csrf, "name", "Nightly", "role", "helpdesk", "days", "30")
+	a := c.post("/account/tokens/new", "csrf", csrf, "name", "Nightly", "role", "helpdesk", "access", "read", "days", "30")
 	start := strings.Index(a.body, "sallyport_")
 	if a.StatusCode != http.StatusOK || start < 0 {
 		t.Fatal(a.StatusCode, a.body)
 	}
 	token := sallyport.Secret(a.body[start : start+len("sallyport_")+43])
 	actor, err := w.admin.ByToken(t.Context(), token, "192.0.2.9")
-	if err != nil || actor.Kind != sallyport.ActorToken || actor.Role != sallyport.RoleHelpDesk || actor.ID != string(ada.ID) {
+	if err != nil || actor.Kind != sallyport.ActorToken || actor.Role != sallyport.RoleHelpDesk || actor.ID != string(ada.ID) || !actor.ReadOnly {
 		t.Errorf("%+v %v", actor, err)
 	}
 	if strings.Contains(c.get("/account").body, string(token)) {

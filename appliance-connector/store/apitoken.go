@@ -13,7 +13,7 @@ import (
 const (
 	// maxTokens bounds the API tokens of one administrator.
 	maxTokens    = 100
-	tokenColumns = `id, hash, owner_id, name, role, created, expires, used, mac`
+	tokenColumns = `id, hash, owner_id, name, role, access, created, expires, used, mac`
 )
 
 // APITokens returns the tokens of an administrator, the newest first; with an empty owner those of all.
@@ -38,7 +38,7 @@ func (s *Store) APITokenByHash(ctx context.Context, hash [32]byte) (sallyport.AP
 // administrator may have 100.
 func (s *Store) PutAPIToken(ctx context.Context, t sallyport.APIToken, hash [32]byte) error {
 	if err := first(checkID("API token", t.ID), checkID("administrator", string(t.Owner)), checkText("API token's name", t.Name, maxName),
-		checkRole(t.Role), checkLife("API token", t.Created, t.Expires)); err != nil {
+		checkRole(t.Role), checkAccess(t.Access), checkLife("API token", t.Created, t.Expires)); err != nil {
 		return err
 	}
 	return s.audited(ctx, "save API token", func(ctx context.Context, tx *changing) error {
@@ -51,8 +51,8 @@ func (s *Store) PutAPIToken(ctx context.Context, t sallyport.APIToken, hash [32]
 			}
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO api_tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			t.ID, hash[:], string(t.Owner), t.Name, string(t.Role), micros(t.Created), micros(t.Expires), micros(t.Used), s.tokenMAC(t, hash[:])); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO api_tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			t.ID, hash[:], string(t.Owner), t.Name, string(t.Role), string(t.Access), micros(t.Created), micros(t.Expires), micros(t.Used), s.tokenMAC(t, hash[:])); err != nil {
 			return err
 		}
 		return tx.record("API token.create", t.Name, t.ID, nil, t)
@@ -114,13 +114,25 @@ type tokenRow struct {
 
 func scanToken(rows *sql.Rows) (t tokenRow, err error) {
 	var created, expires, used int64
-	err = rows.Scan(&t.ID, &t.hash, &t.Owner, &t.Name, &t.Role, &created, &expires, &used, &t.mac)
+	err = rows.Scan(&t.ID, &t.hash, &t.Owner, &t.Name, &t.Role, &t.Access, &created, &expires, &used, &t.mac)
 	t.Created, t.Expires, t.Used = fromMicros(created), fromMicros(expires), fromMicros(used)
 	return t, err
 }
 
-// tokenMAC covers all but when the token was last used.
+// tokenMAC covers all but when the token was last used. Tokens of before there was a choice of access have
+// none, in the row and in the MAC.
 func (s *Store) tokenMAC(t sallyport.APIToken, hash []byte) []byte {
-	return fieldsMAC(s.keptKey(keyAdministration), "API token", t.ID, string(hash), string(t.Owner), t.Name, string(t.Role),
-		strconv.FormatInt(micros(t.Created), 10), strconv.FormatInt(micros(t.Expires), 10))
+	fields := []string{"API token", t.ID, string(hash), string(t.Owner), t.Name, string(t.Role),
+		strconv.FormatInt(micros(t.Created), 10), strconv.FormatInt(micros(t.Expires), 10)}
+	if t.Access != "" {
+		fields = append(fields, string(t.Access))
+	}
+	return fieldsMAC(s.keptKey(keyAdministration), fields...)
+}
+
+func checkAccess(a sallyport.TokenAccess) error {
+	if a != sallyport.TokenReads && a != sallyport.TokenWrites {
+		return invalidf("An API token may read, or read and write.")
+	}
+	return nil
 }

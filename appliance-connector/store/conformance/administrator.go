@@ -333,11 +333,13 @@ func apiTokens(t *testing.T, e Engine) {
 	s, ctx := Open(t, e.Fresh(t)), t.Context()
 	putAdministrator(t, s, "a", sallyport.RoleSuper)
 	b := putAdministrator(t, s, "b", sallyport.RoleAdmin)
-	want := sallyport.APIToken{ID: "t1", Owner: "b", Name: "monitoring", Role: sallyport.RoleAuditor, Created: start, Expires: start.Add(time.Hour)}
+	want := sallyport.APIToken{ID: "t1", Owner: "b", Name: "monitoring", Role: sallyport.RoleAuditor, Access: sallyport.TokenReads, Created: start, Expires: start.Add(time.Hour)}
 	must(t, s.PutAPIToken(ctx, want, [32]byte{1}))
 	wantCode(t, s.PutAPIToken(ctx, want, [32]byte{2}), sallyport.CodeConflict)
 	other := want
-	other.ID = "t2"
+	other.ID, other.Access = "t2", ""
+	wantCode(t, s.PutAPIToken(ctx, other, [32]byte{2}), sallyport.CodeInvalid)
+	other.Access = sallyport.TokenWrites
 	wantCode(t, s.PutAPIToken(ctx, other, [32]byte{1}), sallyport.CodeConflict)
 	other.Owner = "a"
 	must(t, s.PutAPIToken(ctx, other, [32]byte{2}))
@@ -398,6 +400,8 @@ func administrationEdited(t *testing.T, e Engine) {
 		"a session idle for long":   {`UPDATE console_sessions SET idle = idle + 1`, session},
 		"a token of another":        {`UPDATE api_tokens SET owner_id = 'a'`, token},
 		"a token with a role":       {`UPDATE api_tokens SET role = 'super'`, token},
+		"a token that writes":       {`UPDATE api_tokens SET access = 'write'`, token},
+		"a token of before":         {`UPDATE api_tokens SET access = ''`, token},
 		"a token that lives on":     {`UPDATE api_tokens SET expires = expires + 1`, token},
 		"older role grants":         {`UPDATE administration SET grants_version = grants_version + 1`, func(ctx context.Context, s *store.Store) error { _, _, err := s.RoleGrants(ctx); return err }},
 	} {
@@ -427,6 +431,6 @@ func fillAdministration(t testing.TB, s *store.Store) {
 	must(t, s.PutPasskey(ctx, "b", store.Passkey{Credential: []byte("c1"), Kept: []byte(`{"counter":1}`)}))
 	must(t, s.PutConsoleSession(ctx, store.ConsoleSession{Hash: [32]byte{1}, Administrator: "b", CSRF: sallyport.Key("csrf-secret-of-a-session"),
 		Created: start, Idle: time.Hour, Expires: start.Add(time.Hour)}))
-	must(t, s.PutAPIToken(ctx, sallyport.APIToken{ID: "t1", Owner: "b", Name: "monitoring", Role: sallyport.RoleAuditor, Created: start, Expires: start.Add(time.Hour)}, [32]byte{1}))
+	must(t, s.PutAPIToken(ctx, sallyport.APIToken{ID: "t1", Owner: "b", Name: "monitoring", Role: sallyport.RoleAuditor, Access: sallyport.TokenReads, Created: start, Expires: start.Add(time.Hour)}, [32]byte{1}))
 	must(t, s.SetRoleGrants(ctx, []sallyport.RoleGrant{{Domain: "d1", Group: "CN=x", Role: sallyport.RoleAdmin}}, 0))
 }
