@@ -40,6 +40,10 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrOvertaken is in the chain of a conflict with somebody who saved another version of the object meanwhile:
+// what tells it apart from a name that is taken.
+var ErrOvertaken = errors.New("another version was saved meanwhile")
+
 // Errorf makes an Error; cause may be nil.
 func Errorf(code Code, message string, cause error) *Error {
 	return &Error{Code: code, Message: message, Err: cause}

@@ -43,8 +43,8 @@ type SavedDomain struct {
 	Found directory.Found
 }
 
-// maxGroupsFound bounds the answers to a search for groups.
-const maxGroupsFound = 50
+// MaxGroupsFound bounds the answers to a search for groups.
+const MaxGroupsFound = 50
 
 // Domains returns all domains by name, with how they are doing.
 func (s *Service) Domains(ctx context.Context, actor sallyport.Actor) ([]DomainStatus, error) {
@@ -228,7 +228,7 @@ func (s *Service) FindGroups(ctx context.Context, actor sallyport.Actor, id sall
 	if _, err := s.as(actor, "FindGroups"); err != nil {
 		return nil, err
 	}
-	return s.cfg.Domains.FindGroups(ctx, id, text, maxGroupsFound)
+	return s.cfg.Domains.FindGroups(ctx, id, text, MaxGroupsFound)
 }
 
 // DirectoryObject looks an OU or a group up, as the directory writes it.

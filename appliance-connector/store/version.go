@@ -32,7 +32,7 @@ func (c *changing) overtaken(ctx context.Context, noun, id string) error {
 		WHERE object_id = $1 AND substr(action, 1, $2) = $3 ORDER BY time DESC, sequence DESC LIMIT 1`,
 		id, len(noun)+1, noun+".").Scan(&kind, &name, &when)
 	if errors.Is(err, sql.ErrNoRows) {
-		return conflictf("This %s was changed after you opened it. Look at it again, then save your change.", noun)
+		return overtakenf("This %s was changed after you opened it. Look at it again, then save your change.", noun)
 	}
 	if err != nil {
 		return fmt.Errorf("read who changed %s: %w", noun, err)
@@ -40,8 +40,12 @@ func (c *changing) overtaken(ctx context.Context, noun, id string) error {
 	if name == "" && sallyport.ActorKind(kind) == sallyport.ActorSystem {
 		name = "the appliance itself"
 	}
-	return conflictf("This %s was changed by %s on %s UTC, after you opened it. Look at it again, then save your change.",
+	return overtakenf("This %s was changed by %s on %s UTC, after you opened it. Look at it again, then save your change.",
 		noun, cmp.Or(name, "somebody"), fromMicros(when).Format("2 January 2006 at 15:04:05"))
+}
+
+func overtakenf(format string, args ...any) error {
+	return sallyport.Errorf(sallyport.CodeConflict, fmt.Sprintf(format, args...), sallyport.ErrOvertaken)
 }
 
 // checkName refuses a name that another object of the table has, compared without case.

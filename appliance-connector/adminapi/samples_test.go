@@ -1,0 +1,204 @@
+package adminapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/appliance-connector/store"
+)
+
+// sample is a request that succeeds once.
+type sample struct {
+	path, body string
+	version    int64 // for If-Match; 0: none
+	status     int   // 0: 200
+}
+
+func (s sample) headers() []string {
+	if s.version == 0 {
+		return nil
+	}
+	return []string{"If-Match", etag(s.version)}
+}
+
+// samples make such a request of every operation, with what it needs to be there.
+func samples() map[string]func(*world) sample {
+	get := func(path string) func(*world) sample { return func(*world) sample { return sample{path: path} } }
+	return map[string]func(*world) sample{
+		"searchUsers": get("/users?q=a&state=active&limit=2"),
+		"getUser":     ofUser("", http.StatusOK), "listDevices": ofUser("/devices", http.StatusOK), "listTemporaryCodes": ofUser("/temporary-codes", http.StatusOK),
+		"listUserLogins": ofUser("/logins", http.StatusOK), "releasePolicy": ofUser("/release-policy", http.StatusNoContent),
+		"requireSecondFactor": ofUser("/require-second-factor", http.StatusNoContent),
+		"deleteDevice":        aDevice, "revokeTemporaryCode": aTemporaryCode,
+		"assignPolicy": func(w *world) sample {
+			p := w.policy()
+			return sample{path: "/policy-assignments", body: fmt.Sprintf(`{"policy":%q,"users":[%q]}`, p.ID, w.users["alice"].ID)}
+		},
+		"listUserPolicies": get("/user-policies?limit=1"), "getUserPolicy": get("/user-policies/default"),
+		"addUserPolicy": func(w *world) sample {
+			return sample{path: "/user-policies", body: policyBody(w.fresh("policy")), status: http.StatusCreated}
+		},
+		"changeUserPolicy": func(w *world) sample {
+			p := w.policy()
+			return sample{path: "/user-policies/" + string(p.ID), body: policyBody(p.Name), version: p.Version}
+		},
+		"deleteUserPolicy": func(w *world) sample {
+			p := w.policy()
+			return sample{path: "/user-policies/" + string(p.ID), version: p.Version, status: http.StatusNoContent}
+		},
+		"makeDefaultUserPolicy": func(w *world) sample {
+			return sample{path: "/user-policies/" + string(w.policy().ID) + "/make-default", status: http.StatusNoContent}
+		},
+		"getPolicyRules": get("/policy-rules"),
+		"replacePolicyRules": func(w *world) sample {
+			_, version, err := w.store.AssignmentRules(context.Background())
+			w.must(err)
+			return sample{path: "/policy-rules", version: version,
+				body: fmt.Sprintf(`{"rules":[{"domain":%q,"object":{"kind":"ou","dn":"OU=Ward,DC=hospital,DC=test"},"policy":"default"}]}`, w.domain.ID)}
+		},
+		"getLicences": get("/licences"), "getWorkflowPolicy": get("/workflow-policy"),
+		"changeWorkflowPolicy": func(w *world) sample {
+			flow, err := w.store.LoginWorkflow(context.Background())
+			w.must(err)
+			return sample{path: "/workflow-policy", version: flow.Version, body: `{"allowed":["password+app"],"numberMatching":true,"remember":{"allowed":true,"hours":24}}`}
+		},
+		"associateWorkflowPolicy": func(*world) sample {
+			return sample{path: "/workflow-policy/associate", body: `{"userPolicies":["default"]}`, status: http.StatusNoContent}
+		},
+		"listEnrolRules": get("/enrol-rules"), "getEnrolRule": get("/enrol-rules/standard"),
+		"addEnrolRule": func(w *world) sample {
+			return sample{path: "/enrol-rules", body: ruleBody(w.fresh("rule")), status: http.StatusCreated}
+		},
+		"changeEnrolRule": func(w *world) sample {
+			r := w.rule()
+			return sample{path: "/enrol-rules/" + string(r.ID), body: ruleBody(r.Name), version: r.Version}
+		},
+		"deleteEnrolRule": func(w *world) sample {
+			r := w.rule()
+			return sample{path: "/enrol-rules/" + string(r.ID), version: r.Version, status: http.StatusNoContent}
+		},
+		"associateEnrolRule": func(*world) sample {
+			return sample{path: "/enrol-rules/standard/associate", body: `{"userPolicies":["default"]}`, status: http.StatusNoContent}
+		},
+		"listIntegrations": get("/integrations"), "getIntegration": get("/integrations/gate"), "getScript": get("/integrations/gate/script"),
+		"getIntegrationHealth": get("/integrations/gate/health"), "listIntegrationHealth": get("/integration-health"),
+		"addIntegration": func(w *world) sample {
+			name := w.fresh("gate")
+			return sample{path: "/integrations", status: http.StatusCreated, body: fmt.Sprintf(`{"id":%q,"nickname":%q,"hosts":["%s.hospital.test"]}`, name, name, name)}
+		},
+		"changeIntegration": func(w *world) sample {
+			i := w.integration()
+			return sample{path: "/integrations/" + string(i.ID), version: i.Version, body: integrationText(i)}
+		},
+		"deleteIntegration": func(w *world) sample {
+			i := w.integration()
+			return sample{path: "/integrations/" + string(i.ID), version: i.Version, status: http.StatusNoContent}
+		},
+		"rotateSecret": func(w *world) sample {
+			i := w.integration()
+			return sample{path: "/integrations/" + string(i.ID) + "/rotate-secret", version: i.Version, body: `{"overlapHours":2}`}
+		},
+		"endOverlap": func(w *world) sample {
+			i := w.integration()
+			saved, err := w.admin.RotateIntegrationSecret(context.Background(), root, i.ID, i.Version, "", time.Hour)
+			w.must(err)
+			return sample{path: "/integrations/" + string(i.ID) + "/end-overlap", version: saved.Integration.Version}
+		},
+		"previewAttributes": func(*world) sample {
+			return sample{path: "/attribute-preview", body: `{"attributes":[{"group":"CN=Nurses,CN=Users,DC=hospital,DC=test","attribute":25,"type":"text","values":["nurse"]}],"account":"hospital\\alice"}`}
+		},
+		"listDomains": get("/domains"), "getDomain": ofDomain(""), "listTree": ofDomain("/tree"), "findGroups": ofDomain("/groups?q=Nur"),
+		"getDirectoryObject": ofDomain("/object?dn=CN%3DNurses,CN%3DUsers,DC%3Dhospital,DC%3Dtest"), "listSynchronisations": ofDomain("/synchronisations"),
+		"previewSynchronisation": ofDomain("/synchronisation-preview?limit=5"),
+		"tryDomain": func(w *world) sample {
+			return sample{path: "/domain-trial", body: fmt.Sprintf(`{"id":%q,"servers":[%q],"authority":%q,"bindName":%q}`, w.domain.ID, w.domain.Servers[0], w.domain.Authority, w.domain.BindName)}
+		},
+		"startSynchronisation": func(w *world) sample {
+			return sample{path: "/domains/" + string(w.emptyDomain()) + "/synchronisations", body: `{"kind":"full"}`, status: http.StatusAccepted}
+		},
+		"listLogins":   get("/logins?outcome=granted&from=2026-01-01T00:00:00Z&limit=1000"),
+		"explainLogin": func(w *world) sample { return sample{path: "/logins/" + w.code} }, "listRadiusRequests": get("/radius-requests?outcome=accept"),
+		"listAuditRecords": get("/audit-records?action=integration."), "getAuditRecord": anAuditRecord, "verifyAudit": get("/audit-verification"),
+		"exportUsers": get("/reports/users.csv?enrolled=false"), "exportLogins": get("/reports/logins.csv"), "exportRadiusRequests": get("/reports/radius-requests.csv"),
+		"exportAuditRecords": get("/reports/audit-records.csv"),
+		"getOverview":        get("/overview"), "listAdministrators": get("/administrators"), "getAdministrator": get("/administrators/super"),
+		"getDescription": get("/openapi.yaml"),
+	}
+}
+
+func ofUser(below string, status int) func(*world) sample {
+	return func(w *world) sample {
+		return sample{path: "/users/" + string(w.users["alice"].ID) + below, status: status}
+	}
+}
+
+func ofDomain(below string) func(*world) sample {
+	return func(w *world) sample { return sample{path: "/domains/" + string(w.domain.ID) + below} }
+}
+
+func aDevice(w *world) sample {
+	id := sallyport.DeviceID(strings.Repeat("d", 30) + w.fresh("x"))
+	w.must(w.store.PutDevice(context.Background(), sallyport.Device{ID: id, Account: w.users["alice"].Account, Name: "Phone", Platform: "ios", PublicKey: []byte{1},
+		Seed: make(sallyport.Key, 20), DetailsKey: make(sallyport.Key, 32), Enrolled: w.now()}))
+	return sample{path: "/users/" + string(w.users["alice"].ID) + "/devices/" + string(id), status: http.StatusNoContent}
+}
+
+func aTemporaryCode(w *world) sample {
+	_, _, err := w.admin.IssueTemporaryCode(context.Background(), root, w.users["bob"].ID, time.Hour)
+	w.must(err)
+	return sample{path: "/users/" + string(w.users["bob"].ID) + "/revoke-temporary-code", status: http.StatusNoContent}
+}
+
+func anAuditRecord(w *world) sample {
+	page, err := w.store.AuditRecords(context.Background(), store.AuditQuery{Most: 1})
+	w.must(err)
+	return sample{path: fmt.Sprintf("/audit-records/%s/%d", page.Records[0].Chain, page.Records[0].Sequence)}
+}
+
+func (w *world) policy() sallyport.UserPolicy {
+	p, err := w.admin.PutUserPolicy(context.Background(), root, sallyport.UserPolicy{Name: w.fresh("policy")})
+	w.must(err)
+	return p
+}
+
+func policyBody(name string) string {
+	return fmt.Sprintf(`{"name":%q,"note":"","licensed":true,"remoteAccess":false}`, name)
+}
+
+func (w *world) rule() sallyport.EnrolRule {
+	r, err := w.admin.PutEnrolRule(context.Background(), root, sallyport.EnrolRule{Name: w.fresh("rule"), Unenrolled: sallyport.UnenrolledOther})
+	w.must(err)
+	return r
+}
+
+func ruleBody(name string) string {
+	return fmt.Sprintf(`{"name":%q,"unenrolled":"other_method","promptAtGateway":true,"promptOnSite":true,"mayDelay":false,"temporaryCode":true}`, name)
+}
+
+func (w *world) integration() sallyport.Integration {
+	name := w.fresh("gate")
+	saved, err := w.admin.AddIntegration(context.Background(), root, sallyport.Integration{ID: sallyport.IntegrationID(name), Nickname: name,
+		Clients: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, byte(w.made.Load() / 256), byte(w.made.Load())}), 32)}})
+	w.must(err)
+	return saved.Integration
+}
+
+func integrationText(i sallyport.Integration) string {
+	return fmt.Sprintf(`{"kind":%q,"nickname":%q,"note":"","clients":[%q],"hosts":[],"messageAuthenticator":"always","origins":["https://vpn.hospital.test"],`+
+		`"allowNonLicensed":false,"attributes":[],"language":"","secret":"another-secret-0123456789"}`, admin.KindF5, i.Nickname, i.Clients[0])
+}
+
+// emptyDomain is one that does not answer, under way nowhere.
+func (w *world) emptyDomain() sallyport.DomainID {
+	name := w.fresh("domain")
+	d, err := w.store.As(root).PutDomain(context.Background(), sallyport.Domain{Name: name + ".test", NetBIOS: strings.ToUpper(name), Servers: []string{"ldaps://127.0.0.1:1"},
+		BindName: "svc@" + name + ".test", BindPassword: bindPassword})
+	w.must(err)
+	return d.ID
+}
