@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/appliance-connector/adminapi"
 	"github.com/sallyport/sallyport/appliance-connector/console"
 	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
@@ -49,7 +50,11 @@ func (s *Service) prepareConsole(ring *keyring.Ring) error {
 	if s.admin, err = admin.New(cfg); err != nil {
 		return err
 	}
-	s.console, err = console.New(console.Config{Admin: s.admin, Listen: c.Listen, URL: c.URL, Certificate: cert,
+	api, err := adminapi.New(adminapi.Config{Admin: s.admin, Now: time.Now, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.console, err = console.New(console.Config{Admin: s.admin, API: api, Listen: c.Listen, URL: c.URL, Certificate: cert,
 		Key: ring.Derive("console notes"), Enterprise: s.trust.EnterpriseName, Now: time.Now, Log: s.log})
 	return err
 }

@@ -35,6 +35,11 @@ func wrongParameter(name, words string) error {
 		fields: admin.FieldErrors{name: words}}
 }
 
+// unfit is about a field of the body whose value cannot be.
+func unfit(field, words string) error {
+	return &problem{status: http.StatusUnprocessableEntity, code: sallyport.CodeInvalid, detail: "Please look at the fields named.", fields: admin.FieldErrors{field: words}}
+}
+
 // readParameters takes path and query as they are described, each once, and nothing else.
 func (c *call) readParameters() error {
 	query, err := url.ParseQuery(c.Request().URL.RawQuery)
@@ -217,16 +222,33 @@ func collect(found admin.FieldErrors, err error) {
 			collect(found, e)
 		}
 	case errors.As(err, &one):
-		field := strings.Join(one.JSONPointer(), ".")
-		if field == "" {
-			field = "body"
-		}
-		if _, noted := found[cut(field)]; !noted {
-			found[cut(field)] = fault(one)
+		for _, field := range places(one) {
+			if _, noted := found[cut(field)]; !noted {
+				found[cut(field)] = fault(one)
+			}
 		}
 	default:
 		found["body"] = "It is not as described."
 	}
+}
+
+// places are the fields that a complaint is about: that of the value, or those that there are not.
+func places(e *openapi3.SchemaError) []string {
+	at := e.JSONPointer()
+	value, isObject := e.Value.(map[string]any)
+	if unknown := e.SchemaField == "properties" || e.SchemaField == "additionalProperties"; unknown && isObject {
+		var out []string
+		for name := range value {
+			if _, known := e.Schema.Properties[name]; !known {
+				out = append(out, strings.Join(append(slices.Clone(at), name), "."))
+			}
+		}
+		return out
+	}
+	if len(at) == 0 {
+		return []string{"body"}
+	}
+	return []string{strings.Join(at, ".")}
 }
 
 // fault writes a schema's complaint for people. The value itself is not in it.

@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"time"
@@ -25,7 +26,7 @@ type integrationInput struct {
 	Kind                 string                         `json:"kind,omitempty"`
 	Nickname             string                         `json:"nickname"`
 	Note                 string                         `json:"note"`
-	Clients              []netip.Prefix                 `json:"clients"`
+	Clients              []string                       `json:"clients"`
 	Hosts                []string                       `json:"hosts"`
 	MessageAuthenticator sallyport.MessageAuthenticator `json:"messageAuthenticator,omitempty"`
 	Origins              []string                       `json:"origins"`
@@ -43,14 +44,30 @@ type integration struct {
 }
 
 func showIntegration(i sallyport.Integration) integration {
-	return integration{integrationInput: integrationInput{ID: i.ID, Kind: i.Kind, Nickname: i.Nickname, Note: i.Note, Clients: orEmpty(i.Clients), Hosts: orEmpty(i.Hosts),
+	return integration{integrationInput: integrationInput{ID: i.ID, Kind: i.Kind, Nickname: i.Nickname, Note: i.Note, Clients: networks(i.Clients), Hosts: orEmpty(i.Hosts),
 		MessageAuthenticator: i.MessageAuthenticator, Origins: orEmpty(i.Origins), AllowNonLicensed: i.AllowNonLicensed, Attributes: orEmpty(i.Attributes), Language: i.Language},
 		MessageAuthenticatorSeen: stamp(i.MessageAuthenticatorSeen), PreviousUntil: stamp(i.PreviousUntil), Version: i.Version}
 }
 
-func (in integrationInput) integration() sallyport.Integration {
-	return sallyport.Integration{ID: in.ID, Kind: in.Kind, Nickname: in.Nickname, Note: in.Note, Clients: in.Clients, Hosts: in.Hosts,
+func networks(list []netip.Prefix) []string {
+	out := []string{}
+	for _, p := range list {
+		out = append(out, p.String())
+	}
+	return out
+}
+
+func (in integrationInput) integration() (sallyport.Integration, error) {
+	i := sallyport.Integration{ID: in.ID, Kind: in.Kind, Nickname: in.Nickname, Note: in.Note, Hosts: in.Hosts,
 		MessageAuthenticator: in.MessageAuthenticator, Origins: in.Origins, AllowNonLicensed: in.AllowNonLicensed, Attributes: in.Attributes, Language: in.Language}
+	for n, text := range in.Clients {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return i, unfit(fmt.Sprintf("clients.%d", n), "This is no network: write it like 192.0.2.10/32 or 2001:db8::/64.")
+		}
+		i.Clients = append(i.Clients, p)
+	}
+	return i, nil
 }
 
 // integrationBody is what a program sends; the secret goes in and never comes back.
@@ -64,7 +81,10 @@ func (c *call) integrationBody() (sallyport.Integration, error) {
 	if err := c.decode(&in); err != nil {
 		return sallyport.Integration{}, err
 	}
-	i := in.integration()
+	i, err := in.integration()
+	if err != nil {
+		return i, err
+	}
 	i.Secret, i.Version = sallyport.Secret(in.Secret), c.version
 	return i, nil
 }

@@ -107,7 +107,7 @@ func explain(err error) document {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		d.Errors = append(d.Errors, fieldError{name, fields[name]})
 	}
-	d.Type = "/account/api#problem-" + string(d.Code)
+	d.Type = "/account/api/problems/" + string(d.Code)
 	return d
 }
 

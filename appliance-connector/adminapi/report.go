@@ -19,8 +19,7 @@ func reportHandlers() map[string]handler {
 	}
 }
 
-// export streams a CSV file (RFC 4180): rows are sent as they are read. Cells are as they are, for programs; the
-// console's exports are for spreadsheets.
+// export streams a CSV file (RFC 4180): rows are sent as they are read.
 func (c *call) export(head []string, rows func(ctx context.Context, row func(...string) error) error) error {
 	w := csv.NewWriter(c.Response())
 	w.UseCRLF = true
@@ -37,6 +36,9 @@ func (c *call) export(head []string, rows func(ctx context.Context, row func(...
 				return err
 			}
 		}
+		for i, cell := range cells {
+			cells[i] = safeCell(cell)
+		}
 		return w.Write(cells)
 	})
 	switch {
@@ -52,6 +54,14 @@ func (c *call) export(head []string, rows func(ctx context.Context, row func(...
 	}
 	w.Flush()
 	return w.Error()
+}
+
+// safeCell keeps a spreadsheet from taking a text for a formula: somebody will open the file in one.
+func safeCell(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
+		return "'" + s
+	}
+	return s
 }
 
 func (c *call) exportLogins() error {
@@ -105,5 +115,5 @@ func when(t time.Time) string {
 	if t = orNever(t); t.IsZero() {
 		return ""
 	}
-	return strings.Replace(t.UTC().Format(time.RFC3339Nano), "+00:00", "Z", 1)
+	return t.UTC().Format(time.RFC3339Nano)
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
-	"github.com/sallyport/sallyport/appliance-connector/admin"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
@@ -95,8 +94,7 @@ func (c *call) assignPolicy() error {
 	var q store.UserQuery
 	switch {
 	case (a.Users == nil) == (a.Search == nil):
-		return &problem{status: http.StatusUnprocessableEntity, code: sallyport.CodeInvalid, detail: "Say whom it is for.",
-			fields: admin.FieldErrors{"users": "Name users, or search for them: one of the two."}}
+		return unfit("users", "Name users, or search for them: one of the two.")
 	case a.Users != nil:
 		q.IDs = a.Users
 	default:

@@ -69,7 +69,7 @@ func (d described) refused(t testing.TB, what string, a answer, want ...int) {
 		t.Errorf("%s, %s: %d %s, want %v", d.OperationID, what, a.StatusCode, a.body, want)
 	}
 	d.holds(t, a)
-	if p := a.problem(t); p.Status != a.StatusCode || p.Detail == "" || p.SupportCode == "" || p.Type != "/account/api#problem-"+string(p.Code) || !strings.HasPrefix(p.Instance, Prefix) {
+	if p := a.problem(t); p.Status != a.StatusCode || p.Detail == "" || p.SupportCode == "" || p.Type != "/account/api/problems/"+string(p.Code) || !strings.HasPrefix(p.Instance, Prefix) {
 		t.Errorf("%s, %s: %+v", d.OperationID, what, p)
 	}
 }

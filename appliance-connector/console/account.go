@@ -50,6 +50,7 @@ type accountData struct {
 	Sessions Table
 	Others   bool // there are other sessions than this one
 	Tokens   Table
+	API      bool // there is an administrative API here
 	CSRF     string
 	Dialogs  []Dialog
 }
@@ -95,7 +96,7 @@ func (r *request) showAccount(status int, profile, password *Form) (err error) {
 	if err != nil {
 		return err
 	}
-	d.Tokens = r.tokenTable(tokens)
+	d.Tokens, d.API = r.tokenTable(tokens), r.s.cfg.API != nil
 	return r.showAs(status, Page{Title: "My account", Lead: roleName(d.Me.Role) + ", signed in as " + d.Me.Name + ".", Content: "account", Data: d})
 }
 

@@ -26,7 +26,9 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/api/openapi"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/internal/apidoc"
 	static "github.com/sallyport/sallyport/web/console"
 )
 
@@ -54,6 +56,8 @@ type Config struct {
 	Certificate *Certificate
 	// Key (32 octets, the same on all appliances of the enterprise) seals the notes of a redirect.
 	Key sallyport.Key
+	// API answers what begins with /api/v1/; nil: there is none here.
+	API http.Handler
 	// Enterprise is what the customer is called, for the page's head.
 	Enterprise string
 	Now        func() time.Time // nil: the system's
@@ -73,6 +77,7 @@ type Server struct {
 	pages map[string]admin.Operation
 	// running is what Run was called with: what streams ends with it.
 	running context.Context
+	api     apidoc.Reference
 	// finders look for something by words, for the search.
 	finders []finder
 }
@@ -95,6 +100,9 @@ func New(cfg Config) (*Server, error) {
 	if s.templates, err = s.parse(); err != nil {
 		return nil, fmt.Errorf("read console's pages: %w", err)
 	}
+	if s.api, err = apidoc.Read(openapi.Admin()); err != nil {
+		return nil, err
+	}
 	s.routes()
 	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("open console listener: %w", err)
@@ -112,7 +120,7 @@ func (s *Server) Close() error { return s.listener.Close() }
 func (s *Server) Run(ctx context.Context) error {
 	s.running = ctx
 	srv := &http.Server{
-		Handler: s.echo, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
+		Handler: s.handler(), ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.cfg.Certificate.get},
 	}
@@ -150,6 +158,7 @@ func (s *Server) routes() {
 	s.signInRoutes()
 	s.confirmRoutes()
 	s.accountRoutes()
+	s.apiReferenceRoutes()
 	s.overviewRoutes()
 	s.userRoutes()
 	s.userPolicyRoutes()

@@ -23,6 +23,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/appliance-connector/adminapi"
 	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/logfile"
 	"github.com/sallyport/sallyport/appliance-connector/store"
@@ -124,7 +125,11 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if w.cert, err = OwnCertificate(dir, w.clock.Now); err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Config{Admin: w.admin, Listen: "127.0.0.1:0", URL: o.url, Certificate: w.cert, Key: w.key, Enterprise: "St. Mary’s Hospital", Now: w.clock.Now, Log: log})
+	api, err := adminapi.New(adminapi.Config{Admin: w.admin, Now: w.clock.Now, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Config{Admin: w.admin, API: api, Listen: "127.0.0.1:0", URL: o.url, Certificate: w.cert, Key: w.key, Enterprise: "St. Mary’s Hospital", Now: w.clock.Now, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
