@@ -12,6 +12,8 @@ var reads = map[Operation]bool{
 	"AuditRecords": true, "AuditRecord": true, "EachAuditRecord": true, "VerifyAudit": true,
 	"Integrations": true, "Integration": true, "IntegrationScript": true, "PreviewAttributes": true, "IntegrationHealth": true,
 	"Domains": true, "Domain": true, "DomainTree": true, "FindGroups": true, "DirectoryObject": true, "Synchronisations": true,
+	"LoginDoors": true, "TryLogin": true, "ReportSchedules": true, "ReportSchedule": true, "LogFiles": true, "LogLines": true, "FollowLog": true,
+	"MailSettings": true, "Mails": true, "RetentionSettings": true, "RetentionPlan": true, "Appliances": true, "Sites": true, "Site": true,
 }
 
 // Reads reports whether a token that may only read may do the operation.

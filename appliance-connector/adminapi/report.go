@@ -5,10 +5,10 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/report"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
@@ -37,7 +37,7 @@ func (c *call) export(head []string, rows func(ctx context.Context, row func(...
 			}
 		}
 		for i, cell := range cells {
-			cells[i] = safeCell(cell)
+			cells[i] = report.SafeCell(cell)
 		}
 		return w.Write(cells)
 	})
@@ -54,14 +54,6 @@ func (c *call) export(head []string, rows func(ctx context.Context, row func(...
 	}
 	w.Flush()
 	return w.Error()
-}
-
-// safeCell keeps a spreadsheet from taking a text for a formula: somebody will open the file in one.
-func safeCell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }
 
 func (c *call) exportLogins() error {

@@ -35,7 +35,7 @@ func NewWriter(w io.Writer, head []string) (*Writer, error) {
 // Row writes one row.
 func (w *Writer) Row(cells ...string) error {
 	for i, c := range cells {
-		cells[i] = safeCell(c)
+		cells[i] = SafeCell(c)
 	}
 	w.Rows++
 	return w.csv.Write(cells)
@@ -47,8 +47,8 @@ func (w *Writer) End() error {
 	return w.csv.Error()
 }
 
-// safeCell keeps a spreadsheet from taking a text for a formula.
-func safeCell(s string) string {
+// SafeCell keeps a spreadsheet from taking a text for a formula.
+func SafeCell(s string) string {
 	s = strings.ReplaceAll(s, "\x00", "\ufffd")
 	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
 		return "'" + s

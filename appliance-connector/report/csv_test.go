@@ -9,12 +9,12 @@ import (
 
 func TestNoCellIsAFormula(t *testing.T) {
 	for _, hostile := range []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"} {
-		if got := safeCell(hostile); got != "'"+hostile {
+		if got := SafeCell(hostile); got != "'"+hostile {
 			t.Errorf("%q is written as %q", hostile, got)
 		}
 	}
 	for _, plain := range []string{"", "Alice Adams", "a=b", "'quoted'", "Ünal"} {
-		if got := safeCell(plain); got != plain {
+		if got := SafeCell(plain); got != plain {
 			t.Errorf("%q is written as %q", plain, got)
 		}
 	}
@@ -43,7 +43,7 @@ func FuzzARowReadsBackAsItWasWritten(f *testing.F) {
 		}
 		for n, cell := range rows[1] {
 			// Lines inside a cell end as the rows do, which a reader makes "\n" of.
-			if want := strings.ReplaceAll(safeCell([]string{a, b}[n]), "\r", ""); cell != want {
+			if want := strings.ReplaceAll(SafeCell([]string{a, b}[n]), "\r", ""); cell != want {
 				t.Errorf("%q came back as %q", want, cell)
 			}
 			if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
