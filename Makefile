@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .PHONY: help build demo test test-unit bench generate fuzz lint install
 
 # Two packages at a time: their tests start servers and browsers of their own.
-TESTFLAGS ?= -race -p 2 -timeout 15m
+TESTFLAGS ?= -race -p 2 -timeout 30m
 FUZZTIME ?= 10s
 
 help: ## this list

@@ -187,7 +187,7 @@ func (p *tab) set(l look) {
 }
 
 // inspect looks at the page as it is in every look: axe-core finds nothing in two of them, nothing is wider than the
-// window, and a picture is kept for people.
+// window, and a picture can be kept for people.
 func (p *tab) inspect(name string) {
 	p.t.Helper()
 	for _, l := range looks {
@@ -206,8 +206,12 @@ func (p *tab) inspect(name string) {
 	p.set(looks[0])
 }
 
+// picture keeps a picture for people, where SALLYPORT_TEST_ARTIFACTS says that they want any: hundreds of them take minutes.
 func (p *tab) picture(name string) {
 	p.t.Helper()
+	if os.Getenv("SALLYPORT_TEST_ARTIFACTS") == "" {
+		return
+	}
 	png, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		p.t.Fatal(err)
