@@ -90,7 +90,7 @@ func timelineCard(events []sallyport.LoginEvent) Card {
 	for _, e := range events {
 		s := Step{Title: e.Message, Text: export.Detail(e.Detail), Time: e.Time}
 		if e.Step > 0 {
-			s.Badge = Badge{"info", fmt.Sprint(e.Step)}
+			s.Badge = Badge{"info", fmt.Sprintf("step %d of 16", e.Step)}
 		}
 		c.Steps = append(c.Steps, s)
 	}
