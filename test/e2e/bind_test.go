@@ -39,6 +39,9 @@ var atBinds = [...]string{atBindRight, atBindWrong}
 func (o *outage) runAtBind(t *testing.T, r row, at harness.HoldPoint) {
 	s := o.s
 	o.browsersAt(r.browsers)
+	for i := range s.Appliances {
+		stack.Until(t, patience, "streams to both clouds, after what died before", func() bool { return s.Streams(i) >= len(s.Clouds) })
+	}
 	before := o.tally()
 	lift := o.hold(at)
 	defer lift()

@@ -1,14 +1,17 @@
 package stack
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -176,6 +179,28 @@ tunnel-address: [%s]
 `, c.data, c.store, c.radius, c.admin, c.peer, strings.Join(c.tunnels, ", "))
 	_, err := s.write(filepath.Base(file), text)
 	return err
+}
+
+// Streams is how many streams to the cloud an appliance has open, by its own metrics; 0 when it does not say.
+func (s *Stack) Streams(appliance int) int {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr(applianceAdmin, appliance)+"/metrics", nil)
+	if err != nil {
+		return 0
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = resp.Body.Close() }()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if n, found := strings.CutPrefix(lines.Text(), "sallyport_tunnel_streams "); found {
+			streams, _ := strconv.Atoi(n)
+			return streams
+		}
+	}
+	return 0
 }
 
 // addDomain adds the directory's domain to the store of an appliance, as an administrator does once.
