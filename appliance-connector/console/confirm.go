@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/internal/httpstatus"
 )
 
 func (s *Server) confirmRoutes() {
@@ -79,7 +80,7 @@ func (r *request) confirmed(session *admin.Session, err error) error {
 	switch code := sallyport.ErrorCode(err); code {
 	case "":
 	case sallyport.CodeDenied, sallyport.CodeLimited, sallyport.CodeExpired:
-		return r.showConfirm(status(code), sallyport.ErrorMessage(err))
+		return r.showConfirm(httpstatus.Of(code), sallyport.ErrorMessage(err))
 	default:
 		return err
 	}

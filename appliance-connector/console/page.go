@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/internal/httpstatus"
 )
 
 //go:embed templates/*.html
@@ -148,7 +149,7 @@ type failure struct {
 // fail shows an error: its words for people, and a support code that finds the cause in the log.
 func (s *Server) fail(err error, c echo.Context) {
 	err = fromEcho(err)
-	f := failure{Message: sallyport.ErrorMessage(err), SupportCode: sallyport.NewSupportCode(), Status: status(sallyport.ErrorCode(err))}
+	f := failure{Message: sallyport.ErrorMessage(err), SupportCode: sallyport.NewSupportCode(), Status: httpstatus.Of(sallyport.ErrorCode(err))}
 	var known *sallyport.Error
 	if errors.As(err, &known) && known.SupportCode != "" {
 		f.SupportCode = known.SupportCode
@@ -191,26 +192,6 @@ func errorTitle(status int) string {
 		return "Not available now"
 	}
 	return "Something went wrong"
-}
-
-func status(code sallyport.Code) int {
-	switch code {
-	case sallyport.CodeInvalid, sallyport.CodeUnsupported:
-		return http.StatusBadRequest
-	case sallyport.CodeDenied:
-		return http.StatusForbidden
-	case sallyport.CodeNotFound:
-		return http.StatusNotFound
-	case sallyport.CodeConflict:
-		return http.StatusConflict
-	case sallyport.CodeExpired:
-		return http.StatusGone
-	case sallyport.CodeLimited:
-		return http.StatusTooManyRequests
-	case sallyport.CodeUnavailable, sallyport.CodeUncertain:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
 }
 
 // fromEcho gives errors of the router and of a body that is too long the codes of the domain.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/internal/httpstatus"
 )
 
 func (s *Server) signInRoutes() {
@@ -104,7 +105,7 @@ func (r *request) signIn() error {
 		r.enter(session)
 		return r.onwards()
 	case sallyport.CodeDenied, sallyport.CodeLimited:
-		return r.showSignIn(status(code), signInForm{Form: r.signInFields(name, sallyport.ErrorMessage(err))})
+		return r.showSignIn(httpstatus.Of(code), signInForm{Form: r.signInFields(name, sallyport.ErrorMessage(err))})
 	}
 	return err
 }
@@ -199,7 +200,7 @@ func (r *request) factorShown(session *admin.Session, err error) error {
 		r.enter(session)
 		return r.onwards()
 	case sallyport.CodeDenied, sallyport.CodeLimited, sallyport.CodeExpired:
-		return r.showFactor(status(code), sallyport.ErrorMessage(err))
+		return r.showFactor(httpstatus.Of(code), sallyport.ErrorMessage(err))
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/httpstatus"
 )
 
 // Body is an error as the outside sees it (docs/protocol/browser.md).
@@ -18,28 +19,6 @@ type Body struct {
 	SupportCode string         `json:"supportCode,omitempty"`
 	// Ended says that what the request was about is over: asking again will not help.
 	Ended bool `json:"ended,omitempty"`
-}
-
-// Status is the HTTP status of a code.
-func Status(code sallyport.Code) int {
-	switch code {
-	case sallyport.CodeInvalid, sallyport.CodeUnsupported:
-		return http.StatusBadRequest
-	case sallyport.CodeDenied:
-		return http.StatusForbidden
-	case sallyport.CodeNotFound:
-		return http.StatusNotFound
-	case sallyport.CodeConflict:
-		return http.StatusConflict
-	case sallyport.CodeExpired:
-		return http.StatusGone
-	case sallyport.CodeLimited:
-		return http.StatusTooManyRequests
-	case sallyport.CodeUnavailable, sallyport.CodeUncertain:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
 }
 
 // BodyOf is what the outside may know of err. A support code is made when err has none.
@@ -63,7 +42,7 @@ func ErrorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		err = fromEcho(err)
 		b := BodyOf(err)
-		status := Status(b.Code)
+		status := httpstatus.Of(b.Code)
 		level := slog.LevelInfo
 		switch {
 		case b.Code == sallyport.CodeLimited:

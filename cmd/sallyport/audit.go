@@ -6,15 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
-	appliance "github.com/sallyport/sallyport/appliance-connector"
-	"github.com/sallyport/sallyport/appliance-connector/admin"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
@@ -25,23 +21,6 @@ func newAuditCommand() *cobra.Command {
 	}
 	c.AddCommand(newAuditList(), newAuditVerify())
 	return c
-}
-
-// auditDesk is the administration of the audit trail for somebody at this appliance's terminal.
-type auditDesk struct {
-	*admin.Service
-	actor sallyport.Actor
-}
-
-// withAudit opens the appliance's administration for f.
-func (p *place) withAudit(c *cobra.Command, f func(context.Context, *auditDesk) error) error {
-	return p.with(c, func(ctx context.Context, a *opened) error {
-		s, err := admin.New(appliance.Administration(a.store, a.trust, a.ring))
-		if err != nil {
-			return err
-		}
-		return f(ctx, &auditDesk{s, atTerminal()})
-	})
 }
 
 // maxAuditList bounds how many records one command shows.
@@ -128,8 +107,8 @@ func auditLineOf(r sallyport.AuditRecord) auditLine {
 		Actor: auditActor{r.Actor.Kind, r.Actor.ID, r.Actor.Name, r.Actor.Role, r.Actor.Address}}
 }
 
-// list reads the newest records that the filter means, page by page.
-func (d *auditDesk) list(ctx context.Context, q store.AuditQuery) ([]auditLine, error) {
+// auditRecords reads the newest records that the filter means, page by page.
+func (d *desk) auditRecords(ctx context.Context, q store.AuditQuery) ([]auditLine, error) {
 	lines, most := []auditLine{}, q.Most
 	for {
 		q.Most = min(most-len(lines), 1000)
@@ -146,16 +125,6 @@ func (d *auditDesk) list(ctx context.Context, q store.AuditQuery) ([]auditLine, 
 	}
 }
 
-// onTerminal is text that strangers may have written, without what moves a terminal's cursor.
-func onTerminal(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
-}
-
 func newAuditList() *cobra.Command {
 	var p place
 	var v auditFilter
@@ -167,20 +136,20 @@ after, roles and addresses.`,
 		Example: `  sallyport audit list --action login. --from 2026-11-25
   sallyport audit list --actor chief@hospital.example --output json --most 1000`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.withAudit(c, func(ctx context.Context, d *auditDesk) error {
+			return p.withDesk(c, func(ctx context.Context, d *desk) error {
 				q, err := v.query()
 				if err != nil {
 					return err
 				}
-				lines, err := d.list(ctx, q)
+				lines, err := d.auditRecords(ctx, q)
 				if err != nil {
 					return err
 				}
 				return o.print(c.OutOrStdout(), lines, func(w io.Writer) {
 					_, _ = fmt.Fprintln(w, "WHEN\tWHO\tDID\tTO\tWHY\tRECORD")
 					for _, l := range lines {
-						_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s %d\n", when(l.Time), onTerminal(cmp.Or(l.Actor.Name, string(l.Actor.Kind))), l.Action, onTerminal(l.Object),
-							onTerminal(l.Reason), l.Appliance, l.Sequence)
+						_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s %d\n", when(l.Time), printable(cmp.Or(l.Actor.Name, string(l.Actor.Kind))), l.Action, printable(l.Object),
+							printable(l.Reason), l.Appliance, l.Sequence)
 					}
 				})
 			})
@@ -220,7 +189,7 @@ that does not hold, when one was changed, removed or put in past the appliances.
 What it cannot see is a database put back whole to how it was earlier: compare the number of records.`,
 		Example: `  sallyport audit verify --output json`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.withAudit(c, func(ctx context.Context, d *auditDesk) error {
+			return p.withDesk(c, func(ctx context.Context, d *desk) error {
 				var v verified
 				told := int64(0)
 				found, err := d.VerifyAudit(ctx, d.actor, func(records int64) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/internal/deviceproto"
+	"github.com/sallyport/sallyport/internal/httpstatus"
 )
 
 func invalid(message string, cause error) error {
@@ -58,23 +59,13 @@ func describe(err error) (deviceproto.ErrorBody, int) {
 	return deviceproto.ErrorBody{Code: code, Message: sallyport.ErrorMessage(err)}, httpStatus(code)
 }
 
+// httpStatus is the HTTP status of a code. Who is denied has not signed the request as the device would.
 func httpStatus(c sallyport.Code) int {
 	switch c {
-	case sallyport.CodeInvalid, sallyport.CodeUnsupported:
-		return http.StatusBadRequest
 	case sallyport.CodeDenied:
 		return http.StatusUnauthorized
-	case sallyport.CodeNotFound:
-		return http.StatusNotFound
-	case sallyport.CodeConflict:
-		return http.StatusConflict
-	case sallyport.CodeExpired:
-		return http.StatusGone
-	case sallyport.CodeLimited:
-		return http.StatusTooManyRequests
-	case sallyport.CodeUnavailable:
-		return http.StatusServiceUnavailable
-	default:
+	case sallyport.CodeUncertain:
 		return http.StatusInternalServerError
 	}
+	return httpstatus.Of(c)
 }
