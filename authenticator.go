@@ -25,6 +25,7 @@ const (
 	AuthenticatorApp     AuthenticatorKind = "app"
 	AuthenticatorPhone   AuthenticatorKind = "phone" // a phone number
 	AuthenticatorPasskey AuthenticatorKind = "passkey"
+	AuthenticatorOTP     AuthenticatorKind = "otp" // an OTP token, claimed by its owner
 )
 
 // Authenticators is which second factors an account has.

@@ -1,16 +1,21 @@
 package sallyport
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // PromptKind says what the user is to do next.
 type PromptKind string
 
 const (
-	PromptPush   PromptKind = "push"   // answer on the phone
-	PromptCode   PromptKind = "code"   // type a passcode
-	PromptChoose PromptKind = "choose" // choose one of several methods; where a front door asks for that
-	PromptDone   PromptKind = "done"   // hand the gateway token to the gateway
-	PromptDenied PromptKind = "denied" // the login is over
+	PromptPush    PromptKind = "push"    // answer on the phone
+	PromptCode    PromptKind = "code"    // type a passcode
+	PromptChoose  PromptKind = "choose"  // choose one of several methods; where a front door asks for that
+	PromptPasskey PromptKind = "passkey" // use a passkey
+	PromptEnrol   PromptKind = "enrol"   // enrol a second factor, or not now
+	PromptDone    PromptKind = "done"    // hand the gateway token to the gateway
+	PromptDenied  PromptKind = "denied"  // the login is over
 )
 
 // Reason is a stable word behind a prompt; the overlay and RADIUS have the sentence for it.
@@ -32,6 +37,9 @@ const (
 	ReasonUnavailable  Reason = "unavailable"    // a part we need does not answer
 	ReasonPushFailed   Reason = "push_failed"    // notification not delivered; open the app, or use a code
 	ReasonBadApproval  Reason = "bad_approval"   // an answer whose signature does not hold
+	ReasonBlocked      Reason = "blocked"        // no push for a while: "not me", or too many were not answered
+	ReasonSMSFailed    Reason = "sms_failed"     // the message with the code could not be sent
+	ReasonEnrolFailed  Reason = "enrol_failed"   // what was given to enrol is not right
 )
 
 // Method is a way to give the second factor.
@@ -56,6 +64,16 @@ type Prompt struct {
 	Device string `json:"device,omitempty"`
 	// Delivery is what became of the push notification: "", "sent", "failed", "no_address".
 	Delivery string `json:"delivery,omitempty"`
+	// To is the last two digits of the phone number that a code was sent to (PromptCode, MethodSMS).
+	To string `json:"to,omitempty"`
+	// Resend is after how many milliseconds the code can be sent again; nil: not any more.
+	Resend *int64 `json:"resendMs,omitempty"`
+	// Message is the question of the external token server, at most 255 characters.
+	Message string `json:"message,omitempty"`
+	// Passkey is what navigator.credentials.get takes (PromptPasskey).
+	Passkey json.RawMessage `json:"passkey,omitempty"`
+	// Enrol is set with PromptEnrol.
+	Enrol *EnrolPrompt `json:"enrol,omitempty"`
 	// Remaining is how long the user has, in milliseconds from now; the page has no
 	// clock that can be trusted.
 	Remaining int64 `json:"remainingMs,omitempty"`

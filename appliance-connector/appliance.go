@@ -192,7 +192,7 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	codes := &passcode.Checker{Store: s.store, Temporary: s.store, Now: time.Now, Log: s.log}
 	engine := login.New(login.Config{
 		Directory: asked{s.dir}, Standings: standings, Devices: standings, Challenges: s.phones, Codes: codes, TemporaryCodes: s.store,
-		Admitter: s.sync, Tokens: tokens, Recorder: s.records, Key: ring.Derive("login"), Now: time.Now, Sleep: sleep, Log: s.log,
+		Admitter: s.sync, Tokens: tokens, Counters: s.store, Recorder: s.records, Key: ring.Derive("login"), Now: time.Now, Sleep: sleep, Log: s.log,
 	})
 	s.door = &overlay.Door{
 		Tenant: s.trust.Tenant, Keys: ring, States: login.Keeper{Key: ring.Derive("login state")},

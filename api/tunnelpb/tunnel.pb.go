@@ -1443,8 +1443,12 @@ type SealedCredentials struct {
 	Enc        []byte `protobuf:"bytes,2,opt,name=enc,proto3" json:"enc,omitempty"`
 	Ciphertext []byte `protobuf:"bytes,3,opt,name=ciphertext,proto3" json:"ciphertext,omitempty"`
 	// The key statement's kid and iat that the browser sealed under.
-	KeyId         string `protobuf:"bytes,4,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	StatementIat  int64  `protobuf:"varint,5,opt,name=statement_iat,json=statementIat,proto3" json:"statement_iat,omitempty"`
+	KeyId        string `protobuf:"bytes,4,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	StatementIat int64  `protobuf:"varint,5,opt,name=statement_iat,json=statementIat,proto3" json:"statement_iat,omitempty"`
+	// The language of the page, at most 35 octets (RFC 5646 section 4.4.1), and the kinds of prompt that it can show beyond push, code,
+	// done and denied. The cloud could leave them out, and gains nothing by it.
+	Language      string   `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
+	Shows         []string `protobuf:"bytes,9,rep,name=shows,proto3" json:"shows,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1514,6 +1518,20 @@ func (x *SealedCredentials) GetStatementIat() int64 {
 	return 0
 }
 
+func (x *SealedCredentials) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *SealedCredentials) GetShows() []string {
+	if x != nil {
+		return x.Shows
+	}
+	return nil
+}
+
 type Wait struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1555,9 +1573,9 @@ type LoginView struct {
 	// Counts the views of a login from 1.
 	Version uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Phase   Phase  `protobuf:"varint,2,opt,name=phase,proto3,enum=sallyport.tunnel.v1.Phase" json:"phase,omitempty"`
-	// State for the next step; only appliances of the enterprise can read it. At most 4 KiB.
+	// State for the next step; only appliances of the enterprise can read it. At most 8 KiB.
 	State []byte `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
-	// The prompt, sealed to the browser. At most 4 KiB.
+	// The prompt, sealed to the browser. At most 8 KiB.
 	Sealed []byte `protobuf:"bytes,4,opt,name=sealed,proto3" json:"sealed,omitempty"`
 	// For PHASE_WAITING: how long a Wait is worth repeating.
 	WaitMs        uint32 `protobuf:"varint,5,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
@@ -2369,7 +2387,7 @@ const file_tunnelpb_tunnel_proto_rawDesc = "" +
 	" \x01(\v2&.sallyport.tunnel.v1.SealedCredentialsH\x00R\vcredentials\x12/\n" +
 	"\x04wait\x18\v \x01(\v2\x19.sallyport.tunnel.v1.WaitH\x00R\x04wait\x12\x1a\n" +
 	"\amessage\x18\f \x01(\fH\x00R\amessageB\a\n" +
-	"\x05event\"\x9e\x01\n" +
+	"\x05event\"\xd0\x01\n" +
 	"\x11SealedCredentials\x12\x1b\n" +
 	"\tuser_name\x18\x01 \x01(\tR\buserName\x12\x10\n" +
 	"\x03enc\x18\x02 \x01(\fR\x03enc\x12\x1e\n" +
@@ -2377,7 +2395,9 @@ const file_tunnelpb_tunnel_proto_rawDesc = "" +
 	"ciphertext\x18\x03 \x01(\fR\n" +
 	"ciphertext\x12\x15\n" +
 	"\x06key_id\x18\x04 \x01(\tR\x05keyId\x12#\n" +
-	"\rstatement_iat\x18\x05 \x01(\x03R\fstatementIat\"\x06\n" +
+	"\rstatement_iat\x18\x05 \x01(\x03R\fstatementIat\x12\x1a\n" +
+	"\blanguage\x18\b \x01(\tR\blanguage\x12\x14\n" +
+	"\x05shows\x18\t \x03(\tR\x05shows\"\x06\n" +
 	"\x04Wait\"\x9e\x01\n" +
 	"\tLoginView\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x120\n" +

@@ -175,7 +175,7 @@ func enrolmentWords(e *policy.Enrolment) string {
 	}
 	names := make([]string, len(e.Kinds))
 	for i, k := range e.Kinds {
-		names[i] = map[sallyport.AuthenticatorKind]string{sallyport.AuthenticatorApp: "the app", sallyport.AuthenticatorPhone: "a phone number", sallyport.AuthenticatorPasskey: "a passkey"}[k]
+		names[i] = map[sallyport.AuthenticatorKind]string{sallyport.AuthenticatorApp: "the app", sallyport.AuthenticatorPhone: "a phone number", sallyport.AuthenticatorPasskey: "a passkey", sallyport.AuthenticatorOTP: "an OTP token"}[k]
 	}
 	words := "Offered to enrol: " + strings.Join(names, ", ") + "."
 	if e.TemporaryCode {

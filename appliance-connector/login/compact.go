@@ -17,19 +17,23 @@ import (
 const MaxCompact = 253
 
 // compactFormat is the first octet inside. Another release may write another one.
-const compactFormat = 1
+const compactFormat = 2
 
 // What is written as its place in a list; only ever add at the end.
 var (
-	compactKinds   = [...]sallyport.PromptKind{sallyport.PromptPush, sallyport.PromptCode, sallyport.PromptChoose}
+	compactKinds   = [...]sallyport.PromptKind{sallyport.PromptPush, sallyport.PromptCode, sallyport.PromptChoose, sallyport.PromptEnrol}
 	compactMethods = [...]sallyport.Method{"", sallyport.MethodPush, sallyport.MethodCode, sallyport.MethodSMS, sallyport.MethodOTP,
 		sallyport.MethodExternal, sallyport.MethodPasskey, sallyport.MethodTemporary}
 	compactDeliveries = [...]Delivery{"", DeliverySent, DeliveryFailed, DeliveryNoAddress}
-	compactReasons    = [...]sallyport.Reason{"", sallyport.ReasonWrongCode, sallyport.ReasonPushFailed}
+	compactReasons    = [...]sallyport.Reason{"", sallyport.ReasonWrongCode, sallyport.ReasonPushFailed, sallyport.ReasonBlocked, sallyport.ReasonSMSFailed,
+		sallyport.ReasonEnrolFailed, sallyport.ReasonTooManyCodes}
+	compactSteps = [...]sallyport.EnrolStep{"", sallyport.EnrolStart, sallyport.EnrolApp, sallyport.EnrolPhone, sallyport.EnrolPhoneCode,
+		sallyport.EnrolOTP, sallyport.EnrolFinished}
+	compactAuthenticators = [...]sallyport.AuthenticatorKind{"", sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorPasskey, sallyport.AuthenticatorOTP}
 )
 
 // Context is what a compact state does not hold, because every request at its front door brings it along. (Nor does
-// it hold the device's name, which its front door has no place to show.)
+// it hold the device's name and the token server's question, which are shown once or not at all, nor the link of an enrolment: its front door cannot draw one.)
 type Context struct {
 	Integration sallyport.Integration
 	UserName    string
@@ -113,7 +117,35 @@ func (s State) compact() ([]byte, error) {
 	w.number(uint64(s.Until))
 	w.number(uint64(s.End))
 	w.octets(s.Front)
+	w.octets([]byte(s.To))
+	w.number(uint64(len(s.Sent)))
+	for _, at := range s.Sent {
+		w.number(uint64(at))
+	}
+	s.Enrolling.compact(&w)
 	return w.out, w.err
+}
+
+func (g *Enrolling) compact(w *compactWriter) {
+	if g == nil {
+		w.number(0)
+		return
+	}
+	w.number(uint64(len(g.Kinds)))
+	for _, k := range g.Kinds {
+		w.number(place(w, compactAuthenticators[:], k))
+	}
+	w.number(place(w, compactSteps[:], g.Step))
+	flags := uint64(0)
+	if g.Required {
+		flags |= 1
+	}
+	if g.Temporary {
+		flags |= 2
+	}
+	w.number(flags)
+	w.octets([]byte(g.Number))
+	w.number(place(w, compactAuthenticators[:], g.What))
 }
 
 func parseCompact(b []byte) (s State, err error) {
@@ -141,10 +173,32 @@ func parseCompact(b []byte) (s State, err error) {
 	if front := r.octets(64); len(front) > 0 {
 		s.Front = front
 	}
+	s.To = string(r.octets(2))
+	for range r.upTo(maxTexts) {
+		s.Sent = append(s.Sent, int64(r.upTo(1<<48)))
+	}
+	s.Enrolling = parseEnrolling(&r)
 	if r.bad || len(r.rest) != 0 || len(s.Login) != 32 {
 		return State{}, errCompact
 	}
 	return s, nil
+}
+
+func parseEnrolling(r *compactReader) *Enrolling {
+	kinds := r.upTo(uint64(len(compactAuthenticators)))
+	if kinds == 0 {
+		return nil
+	}
+	g := &Enrolling{}
+	for range kinds {
+		g.Kinds = append(g.Kinds, item(r, compactAuthenticators[:]))
+	}
+	g.Step = item(r, compactSteps[:])
+	flags := r.upTo(3)
+	g.Required, g.Temporary = flags&1 != 0, flags&2 != 0
+	g.Number = string(r.octets(16))
+	g.What = item(r, compactAuthenticators[:])
+	return g
 }
 
 var errCompact = errors.New("packed state is not one of this release")

@@ -26,8 +26,18 @@ type TemporaryCodes interface {
 	EndTemporaryCodes(ctx context.Context, account sallyport.AccountName, why sallyport.TemporaryCodeEnd, now time.Time) (int, error)
 }
 
-// served are the methods that the engine can ask for.
-var served = []sallyport.Method{sallyport.MethodPush, sallyport.MethodCode, sallyport.MethodTemporary}
+// serves reports whether the engine can ask for a method at a front door.
+func (e *Engine) serves(m sallyport.Method, a Attempt) bool {
+	switch m {
+	case sallyport.MethodSMS:
+		return e.Texts != nil
+	case sallyport.MethodExternal:
+		return e.External != nil
+	case sallyport.MethodPasskey:
+		return e.Passkeys != nil && slices.Contains(a.Shows, sallyport.PromptPasskey)
+	}
+	return true
+}
 
 // decide goes on as policy says, once the password is right.
 func (e *Engine) decide(ctx context.Context, s State, account sallyport.Account, a Attempt) (State, error) {
@@ -39,13 +49,17 @@ func (e *Engine) decide(ctx context.Context, s State, account sallyport.Account,
 		Account: s.Account, Known: true, Standing: standing, Integration: a.Integration, Door: s.door(), Now: e.Now(),
 	})
 	e.decided(ctx, s, d)
+	s.Enrolling = e.enrolling(d.Enrolment, a)
 	switch d.Outcome {
 	case policy.Password:
-		return e.done(ctx, s, d.Why()), nil
+		return e.accept(ctx, s, d.Why())
 	case policy.Ask:
 		return e.ask(ctx, s, d, standing.Devices, a)
 	case policy.Enrol:
-		return e.deny(ctx, s, sallyport.ReasonNotEnrolled, d.Why()), nil
+		if s.Enrolling == nil {
+			return e.deny(ctx, s, sallyport.ReasonNotEnrolled, d.Why()), nil
+		}
+		return e.accept(ctx, s, d.Why())
 	}
 	return e.deny(ctx, s, d.Reason, d.Why()), nil
 }
@@ -81,7 +95,7 @@ func (e *Engine) standing(ctx context.Context, s State, account sallyport.Accoun
 func (e *Engine) ask(ctx context.Context, s State, d policy.Decision, devices []sallyport.Device, a Attempt) (State, error) {
 	s.Plain = !d.NumberMatching
 	for _, m := range d.Methods {
-		if slices.Contains(served, m) {
+		if e.serves(m, a) {
 			s.Methods = append(s.Methods, m)
 		}
 	}
@@ -95,8 +109,6 @@ func (e *Engine) ask(ctx context.Context, s State, d policy.Decision, devices []
 	case a.Choose && s.takes(sallyport.MethodPush) && s.takesCode():
 		s.Kind, s.Until = sallyport.PromptChoose, s.End
 		return s.next(), nil
-	case typed(s.Methods[0]):
-		return e.askCode(s, ""), nil
 	}
-	return e.push(ctx, s, devices)
+	return e.turnTo(ctx, s, s.Methods[0], devices)
 }

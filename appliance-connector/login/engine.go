@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strconv"
 	"time"
 
@@ -36,7 +35,7 @@ const (
 	endGrace = 1500 * time.Millisecond
 
 	maxPushes = 3
-	maxCodes  = 3
+	maxCodes  = 3 // wrong passcodes, and passkeys that do not hold
 )
 
 // Directory checks a password. onBind is called just before the directory is asked, which must not
@@ -61,9 +60,10 @@ type Challenges interface {
 }
 
 // Codes checks a passcode of an account, which may be of any of the methods, and says which one it was
-// of; "" when it is not right. A code that is used up is so by one request. why is for the log.
+// of; "" when it is not right. A code that is used up is so by one request; sent are those that went out by SMS and are still good. why is
+// for the log.
 type Codes interface {
-	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method) (by sallyport.Method, why string, err error)
+	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method, sent []sallyport.Secret) (by sallyport.Method, why string, err error)
 }
 
 // Tokens makes gateway tokens.
@@ -106,6 +106,13 @@ type Config struct {
 	Codes          Codes
 	TemporaryCodes TemporaryCodes
 	Tokens         Tokens
+	// What is nil is not served.
+	Texts     Texts
+	External  External
+	Passkeys  Passkeys
+	Apps      Apps
+	OTPTokens OTPTokens
+	Counters  Counters
 	// Recorder is nil where nothing is recorded.
 	Recorder Recorder
 	// Key is secret; challenge ids, numbers and nonces follow from it.
@@ -132,6 +139,10 @@ type Attempt struct {
 	Place       string
 	// Via says which of the gateway's units and addresses it came through; shown with Place.
 	Via string
+	// Origin is that of the gateway's page, which passkeys are bound to; Language is the page's, say "de".
+	Origin, Language string
+	// Shows are the kinds of prompt that the front door can show, beyond push, code, done and denied.
+	Shows []sallyport.PromptKind
 	// Door is the front door; empty: the overlay.
 	Door sallyport.Door
 	// Code is a passcode that came with the password, and is checked instead of asking; "": none.
@@ -152,7 +163,7 @@ func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
 	start := e.Now()
 	s := State{
 		Login: a.Login, Integration: a.Integration.ID, Application: a.Integration.Nickname,
-		UserName: a.UserName, Place: a.Place, Via: a.Via, Door: a.Door, Front: a.Front,
+		UserName: a.UserName, Place: a.Place, Via: a.Via, Door: a.Door, Front: a.Front, Origin: a.Origin, Language: a.Language,
 		Support: e.supportCode(a.Login), End: start.Add(Life).UnixMilli(),
 	}
 	e.begun(s)
@@ -186,6 +197,9 @@ func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
 // The state may come from an appliance whose clock is up to gatewaytoken.Skew away. So it is the token
 // service that says when the time to answer is over; our clock only ends what is over by any clock.
 func (e *Engine) Wait(ctx context.Context, s State) (State, error) {
+	if s.Kind == sallyport.PromptEnrol && s.Enrolling.Step == sallyport.EnrolApp {
+		return e.awaitApp(ctx, s)
+	}
 	if s.Kind != sallyport.PromptPush {
 		return s, nil
 	}
@@ -244,47 +258,73 @@ func (e *Engine) happened(ctx context.Context, s State, ev ChallengeEvent) (Stat
 
 // UseCode goes from the push, or the choice, to a passcode.
 func (e *Engine) UseCode(ctx context.Context, s State) (State, error) {
-	if s.Kind != sallyport.PromptPush && s.Kind != sallyport.PromptChoose || !s.takesCode() {
+	if s.Kind == sallyport.PromptCode || !s.takesCode() {
+		return s, errStep
+	}
+	return e.Use(ctx, s, s.firstTyped())
+}
+
+// Push asks the device again, or instead of a passcode, or as chosen.
+func (e *Engine) Push(ctx context.Context, s State) (State, error) {
+	if s.Kind == sallyport.PromptPush {
+		return s, errStep
+	}
+	return e.Use(ctx, s, sallyport.MethodPush)
+}
+
+// Use goes to another of the methods that are open. A push under way is withdrawn.
+func (e *Engine) Use(ctx context.Context, s State, m sallyport.Method) (State, error) {
+	if !s.asks() || !s.takes(m) || m == s.Used && s.Kind != sallyport.PromptChoose {
 		return s, errStep
 	}
 	if s.Kind == sallyport.PromptPush {
 		e.cancelChallenge(ctx, s)
 	}
-	return e.askCode(s, ""), nil
+	return e.turnTo(ctx, s, m, nil)
 }
 
-// Push asks the device again, or instead of a passcode, or as chosen.
-func (e *Engine) Push(ctx context.Context, s State) (State, error) {
-	if s.Kind != sallyport.PromptCode && s.Kind != sallyport.PromptChoose || !s.takes(sallyport.MethodPush) {
-		return s, errStep
+// turnTo asks for a factor. devices may be left out.
+func (e *Engine) turnTo(ctx context.Context, s State, m sallyport.Method, devices []sallyport.Device) (State, error) {
+	switch m {
+	case sallyport.MethodPush:
+		return e.push(ctx, s, devices)
+	case sallyport.MethodSMS:
+		return e.text(ctx, s)
+	case sallyport.MethodPasskey:
+		return e.askPasskey(ctx, s, "")
 	}
-	devices, err := e.Devices.Devices(ctx, s.Account)
-	if err != nil {
-		return State{}, e.fail(ctx, s, sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("read devices: %w", err))
-	}
-	return e.push(ctx, s, devices)
+	s.Used = m
+	return e.askCode(s, ""), nil
 }
 
 // Code takes a passcode.
 func (e *Engine) Code(ctx context.Context, s State, code sallyport.Secret) (State, error) {
-	if s.Kind != sallyport.PromptCode {
+	switch {
+	case s.Kind != sallyport.PromptCode:
 		return s, errStep
+	case s.Used == sallyport.MethodExternal:
+		return e.askExternal(ctx, s, code)
 	}
-	by, why, err := e.Codes.CheckCode(ctx, s.Account, code, e.requestID(s), s.methods())
+	by, why, err := e.Codes.CheckCode(ctx, s.Account, code, e.requestID(s), s.methods(), e.sentCodes(s))
 	if err != nil {
 		return s, e.fail(ctx, s, sallyport.CodeUnavailable, "The code could not be checked. Please try again.", fmt.Errorf("check code: %w", err))
 	}
 	if by != "" {
 		s.Used = by
 		e.log(ctx, s, "passcode is right", "step", 10, "account", s.Account, "method", by)
-		return e.done(ctx, s, "The password and the passcode are right."), nil
+		return e.accept(ctx, s, "The password and the passcode are right.")
 	}
+	return e.wrong(ctx, s, why), nil
+}
+
+// wrong is a passcode that was not right.
+func (e *Engine) wrong(ctx context.Context, s State, why string) State {
 	e.log(ctx, s, "passcode refused", "step", 10, "account", s.Account, "why", why)
 	s.Codes++
 	if s.Codes >= maxCodes {
-		return e.deny(ctx, s, sallyport.ReasonTooManyCodes, "The last passcode: "+why+"."), nil
+		return e.deny(ctx, s, sallyport.ReasonTooManyCodes, "The last passcode: "+why+".")
 	}
-	return e.askCode(s, sallyport.ReasonWrongCode), nil
+	return e.askCode(s, sallyport.ReasonWrongCode)
 }
 
 // Cancel ends the login at the user's wish.
@@ -308,11 +348,11 @@ func (e *Engine) GiveUp(ctx context.Context, s State) State {
 
 var errStep = sallyport.Errorf(sallyport.CodeConflict, "This step is over. Please go on with what the page shows now.", nil)
 
+// askCode asks for a passcode of the method in use, or else of the first one that is typed.
 func (e *Engine) askCode(s State, why sallyport.Reason) State {
 	s.Kind, s.Reason, s.Until = sallyport.PromptCode, why, s.End
-	s.Used = sallyport.MethodCode
-	if i := slices.IndexFunc(s.methods(), typed); i >= 0 {
-		s.Used = s.methods()[i]
+	if !typed(s.Used) {
+		s.Used = s.firstTyped()
 	}
 	return s.next()
 }
@@ -351,11 +391,21 @@ func (e *Engine) Prompt(s State) sallyport.Prompt {
 		p.Methods = s.offered(sallyport.MethodPush)
 	case sallyport.PromptCode:
 		p.Methods = s.offered(s.Used)
-		if s.Pushes >= maxPushes {
-			p.Methods = slices.DeleteFunc(p.Methods, func(m sallyport.Method) bool { return m == sallyport.MethodPush })
+		switch s.Used {
+		case sallyport.MethodSMS:
+			p.To, p.Delivery, p.Resend = s.To, string(s.Delivery), e.resendIn(s)
+		case sallyport.MethodExternal:
+			p.Message = s.Question
 		}
 	case sallyport.PromptChoose:
 		p.Methods = s.methods()
+	case sallyport.PromptPasskey:
+		p.Methods, p.Passkey = s.offered(sallyport.MethodPasskey), s.Passkey
+	case sallyport.PromptEnrol:
+		p.Enrol = s.Enrolling.prompt()
+		if s.Enrolling.Step == sallyport.EnrolPhoneCode {
+			p.To, p.Delivery, p.Resend = s.To, string(s.Delivery), e.resendIn(s)
+		}
 	case sallyport.PromptDone:
 		p.Token = e.Tokens.Mint(s.Integration, s.Account, e.nonce(s.Login), time.UnixMilli(s.Until))
 	}

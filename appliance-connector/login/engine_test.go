@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	w.engine = login.New(login.Config{
 		Directory: w, Standings: w.people, Admitter: w.people, Devices: w.store, Challenges: w, Tokens: w.tokens, Key: ring.Derive("login"),
 		Codes:          &passcode.Checker{Store: w.store, Temporary: w.people, Now: w.clock, Log: slog.New(slog.DiscardHandler)},
-		TemporaryCodes: w.people, Recorder: &w.records,
+		TemporaryCodes: w.people, Recorder: &w.records, Counters: w.store,
 		Now: w.clock, Sleep: func(_ context.Context, d time.Duration) { w.slept += d }, Log: slog.New(slog.DiscardHandler),
 	})
 	return w

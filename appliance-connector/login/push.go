@@ -14,11 +14,23 @@ import (
 // push puts the question to the newest device. When it cannot be put, the passcode is left: the device
 // makes token codes without anybody's help.
 func (e *Engine) push(ctx context.Context, s State, devices []sallyport.Device) (State, error) {
+	if devices == nil {
+		var err error
+		if devices, err = e.Devices.Devices(ctx, s.Account); err != nil {
+			return State{}, e.fail(ctx, s, sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("read devices: %w", err))
+		}
+	}
 	switch {
 	case len(devices) == 0:
 		return e.deny(ctx, s, sallyport.ReasonNotEnrolled, "The phone was removed meanwhile."), nil
 	case s.Pushes >= maxPushes:
 		return e.askCode(s, sallyport.ReasonPushFailed), nil
+	}
+	if why, err := e.pushBlocked(ctx, s.Account); err != nil {
+		return State{}, e.fail(ctx, s, sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("count pushes: %w", err))
+	} else if why != "" {
+		e.log(ctx, s, "push not asked for", "step", 6, "account", s.Account, "why", why)
+		return e.askCode(s, sallyport.ReasonBlocked), nil
 	}
 	d := devices[0]
 	s.Pushes++
@@ -68,6 +80,7 @@ func (e *Engine) answered(ctx context.Context, s State, box []byte) (State, erro
 	e.log(ctx, s, "device answered", "step", 10, "account", s.Account, "decision", a.Decision)
 	switch {
 	case a.Decision == sallyport.DecisionNotMe:
+		e.notMe(ctx, s)
 		return e.deny(ctx, s, sallyport.ReasonNotMe, ""), nil
 	case a.Decision != sallyport.DecisionApprove:
 		return e.deny(ctx, s, sallyport.ReasonRejected, ""), nil
@@ -75,8 +88,9 @@ func (e *Engine) answered(ctx context.Context, s State, box []byte) (State, erro
 		return e.deny(ctx, s, sallyport.ReasonWrongNumber, ""), nil
 	}
 	s.Used = sallyport.MethodPush
+	e.pushApproved(ctx, s)
 	e.usual(ctx, s)
-	return e.done(ctx, s, "The password is right, and the user approved in the app."), nil
+	return e.accept(ctx, s, "The password is right, and the user approved in the app.")
 }
 
 // usual ends the temporary codes of a user who has the phone at hand again. What cannot be ended now ends

@@ -7,13 +7,18 @@
 //	     ├─ password alone ───────────▶ done
 //	     ├─ a passcode came with the password ─▶ code, given
 //	     ├─ the front door has people choose ──▶ choose ──"push"─▶ push, or "use_code"─▶ code
-//	     ├─ a temporary code is good, or push cannot be asked for ─▶ code
+//	     │ asked for: the first of the methods, which is the one used last
 //	     ▼
-//	   push ◀──"push"──── code ──wrong, third time──▶ denied
-//	     │ ──"use_code"──▶ │
-//	     │                 └──right──▶ done
-//	     ├─ approved, right number ──▶ done
-//	     └─ wrong number, denied, not me, no answer, superseded, cancelled ──▶ denied
+//	   push ◀─────"use"─────▶ code ◀─────"use"─────▶ passkey
+//	     │                     │ app, SMS, OTP,        │
+//	     │                     │ external, temporary   │
+//	     │                     ├──wrong, third time────┴──▶ denied
+//	     ├─ wrong number, denied, not me, no answer, superseded, cancelled ──▶ denied
+//	     ▼                     ▼                       ▼
+//	   right ──▶ done, or first: enrol ──"not now"──▶ done
+//	                               └─ app, phone, passkey or OTP token ─▶ finished ──▶ done
+//
+// A password that is enough by policy may lead to "enrol" as well, and where the user has to enrol, there is no "not now".
 //
 // The engine keeps nothing between two steps: the state travels, sealed, with whoever asks next, so
 // any appliance of the enterprise continues any login. Steps may be repeated: the challenge, its
@@ -52,6 +57,13 @@ type State struct {
 	Pushes      int                     `json:"x,omitempty"` // challenges made so far
 	Codes       int                     `json:"y,omitempty"` // wrong codes so far
 	Delivery    Delivery                `json:"dl,omitempty"`
+	Origin      string                  `json:"og,omitempty"` // of the gateway's page
+	Language    string                  `json:"la,omitempty"` // of the page
+	To          string                  `json:"to,omitempty"` // last two digits of the number that codes go to
+	Sent        []int64                 `json:"ts,omitempty"` // when codes were sent by SMS, Unix milliseconds
+	Question    string                  `json:"qu,omitempty"` // the external token server's
+	Passkey     json.RawMessage         `json:"pk,omitempty"` // what the browser is to do with a passkey
+	Enrolling   *Enrolling              `json:"en,omitempty"` // what can be enrolled on the way; nil: nothing
 	Reason      sallyport.Reason        `json:"r,omitempty"`
 	Support     string                  `json:"s"`
 	Until       int64                   `json:"t"`           // end of the prompt, Unix milliseconds
@@ -76,20 +88,37 @@ func (s State) takes(m sallyport.Method) bool { return slices.Contains(s.methods
 // takesCode reports whether anything that is typed may be given.
 func (s State) takesCode() bool { return slices.ContainsFunc(s.methods(), typed) }
 
-// typed reports whether a method is given by typing a passcode.
-func typed(m sallyport.Method) bool {
-	switch m {
-	case sallyport.MethodCode, sallyport.MethodTemporary:
+// firstTyped is the first of the methods that are typed.
+func (s State) firstTyped() sallyport.Method {
+	if i := slices.IndexFunc(s.methods(), typed); i >= 0 {
+		return s.methods()[i]
+	}
+	return sallyport.MethodCode
+}
+
+// asks reports whether a second factor is being asked for.
+func (s State) asks() bool {
+	switch s.Kind {
+	case sallyport.PromptPush, sallyport.PromptCode, sallyport.PromptChoose, sallyport.PromptPasskey:
 		return true
 	}
 	return false
 }
 
-// offered are the methods with the current one first.
+// typed reports whether a method is given by typing a passcode.
+func typed(m sallyport.Method) bool {
+	switch m {
+	case sallyport.MethodCode, sallyport.MethodTemporary, sallyport.MethodSMS, sallyport.MethodOTP, sallyport.MethodExternal:
+		return true
+	}
+	return false
+}
+
+// offered are the methods with the current one first. A push is not among them once there were enough of it.
 func (s State) offered(current sallyport.Method) []sallyport.Method {
 	list := []sallyport.Method{current}
 	for _, m := range s.methods() {
-		if m != current {
+		if m != current && (m != sallyport.MethodPush || s.Pushes < maxPushes) {
 			list = append(list, m)
 		}
 	}
@@ -97,7 +126,7 @@ func (s State) offered(current sallyport.Method) []sallyport.Method {
 }
 
 // MaxState bounds a sealed state, in octets.
-const MaxState = 4 << 10
+const MaxState = 8 << 10
 
 // Keeper seals states, for whoever carries them between steps.
 type Keeper struct {

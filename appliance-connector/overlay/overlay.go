@@ -23,17 +23,16 @@ const Skew = 90 * time.Second
 // Bounds of what a browser may send, in octets.
 const (
 	maxUserName = 256
-	maxMessage  = 1024
+	maxMessage  = 6 << 10
+	maxLanguage = 35
+	maxShows    = 16
 )
 
 // Engine is the login engine.
 type Engine interface {
 	Begin(context.Context, login.Attempt) (login.State, error)
 	Wait(context.Context, login.State) (login.State, error)
-	UseCode(context.Context, login.State) (login.State, error)
-	Push(context.Context, login.State) (login.State, error)
-	Code(context.Context, login.State, sallyport.Secret) (login.State, error)
-	Cancel(context.Context, login.State) (login.State, error)
+	Act(context.Context, login.State, login.Action) (login.State, error)
 	Prompt(login.State) sallyport.Prompt
 }
 
@@ -94,7 +93,7 @@ var errRefused = "The sign-in request was not accepted. Please start again."
 func (d *Door) begin(ctx context.Context, id sallyport.LoginID, step *tunnelpb.LoginStep, progress func() error) (*tunnelpb.LoginView, error) {
 	c := step.GetCredentials()
 	if !sallyport.ValidID(step.GetIntegrationId()) || len(id) == 0 || len(id) > 256 ||
-		len(c.GetUserName()) == 0 || len(c.GetUserName()) > maxUserName {
+		len(c.GetUserName()) == 0 || len(c.GetUserName()) > maxUserName || len(c.GetLanguage()) > maxLanguage || len(c.GetShows()) > maxShows {
 		return nil, sallyport.Errorf(sallyport.CodeInvalid, errRefused, errors.New("bounds"))
 	}
 	in, err := d.Integrations.Integration(ctx, sallyport.IntegrationID(step.GetIntegrationId()))
@@ -119,7 +118,7 @@ func (d *Door) begin(ctx context.Context, id sallyport.LoginID, step *tunnelpb.L
 	use := &use{progress: progress, once: func() error { return d.once(ctx, id, c, now) }}
 	s, err := d.Engine.Begin(ctx, login.Attempt{
 		Login: id, Integration: in, UserName: c.GetUserName(), Password: creds.Password,
-		Place: step.GetRemoteAddr(), BindStarted: use.now, Front: front,
+		Place: step.GetRemoteAddr(), BindStarted: use.now, Front: front, Origin: step.GetOrigin(), Language: c.GetLanguage(), Shows: shows(c.GetShows()),
 	})
 	if use.refused != nil {
 		return nil, use.refused
@@ -196,8 +195,30 @@ func openFront(s login.State) (front, error) {
 
 // message is what the person did on the page.
 type message struct {
-	Action string `json:"action"`
-	Code   string `json:"code"`
+	Action   string          `json:"action"`
+	Method   string          `json:"method"`
+	Kind     string          `json:"kind"`
+	Code     string          `json:"code"`
+	Codes    []string        `json:"codes"`
+	Serial   string          `json:"serial"`
+	Number   string          `json:"number"`
+	Response json.RawMessage `json:"response"`
+}
+
+func (m message) action() login.Action {
+	a := login.Action{Do: m.Action, Method: sallyport.Method(m.Method), Kind: sallyport.AuthenticatorKind(m.Kind), Code: sallyport.Secret(m.Code),
+		Serial: m.Serial, Number: m.Number, Answer: m.Response}
+	for _, c := range m.Codes {
+		a.Codes = append(a.Codes, sallyport.Secret(c))
+	}
+	return a
+}
+
+func shows(kinds []string) (list []sallyport.PromptKind) {
+	for _, k := range kinds {
+		list = append(list, sallyport.PromptKind(k))
+	}
+	return list
 }
 
 func (d *Door) message(ctx context.Context, s login.State, box []byte) (login.State, error) {
@@ -217,17 +238,7 @@ func (d *Door) message(ctx context.Context, s login.State, box []byte) (login.St
 	if err := json.Unmarshal(text, &m); err != nil {
 		return s, bad
 	}
-	switch m.Action {
-	case "code":
-		return d.Engine.Code(ctx, s, sallyport.Secret(m.Code))
-	case "use_code":
-		return d.Engine.UseCode(ctx, s)
-	case "push":
-		return d.Engine.Push(ctx, s)
-	case "cancel":
-		return d.Engine.Cancel(ctx, s)
-	}
-	return s, bad
+	return d.Engine.Act(ctx, s, m.action())
 }
 
 // prompt is a sallyport.Prompt as the browser gets it: the only place where a gateway token is
@@ -238,11 +249,16 @@ type prompt struct {
 }
 
 // Phase is what the cloud has to know of a prompt, and its name in the protocol.
-func Phase(k sallyport.PromptKind) (tunnelpb.Phase, string) {
-	switch k {
+func Phase(p sallyport.Prompt) (tunnelpb.Phase, string) {
+	switch p.Kind {
 	case sallyport.PromptPush:
 		return tunnelpb.Phase_PHASE_WAITING, "waiting"
-	case sallyport.PromptCode:
+	case sallyport.PromptEnrol:
+		if p.Enrol.Step == sallyport.EnrolApp {
+			return tunnelpb.Phase_PHASE_WAITING, "waiting"
+		}
+		return tunnelpb.Phase_PHASE_INPUT, "input"
+	case sallyport.PromptCode, sallyport.PromptChoose, sallyport.PromptPasskey:
 		return tunnelpb.Phase_PHASE_INPUT, "input"
 	case sallyport.PromptDone:
 		return tunnelpb.Phase_PHASE_DONE, "done"
@@ -264,7 +280,7 @@ func (d *Door) view(s login.State) (*tunnelpb.LoginView, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal state: %w", err)
 	}
-	phase, name := Phase(s.Kind)
+	phase, name := Phase(p)
 	v := &tunnelpb.LoginView{
 		Version: s.Version, Phase: phase, State: state,
 		Sealed: sealed.Seal(f.Down, text, sealed.ViewAAD(s.Login, s.Version, name)),

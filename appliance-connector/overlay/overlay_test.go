@@ -44,17 +44,16 @@ func (e *scripted) Begin(_ context.Context, a login.Attempt) (login.State, error
 	e.began = append(e.began, a)
 	return login.State{Login: a.Login, Version: 1, Kind: sallyport.PromptCode, Front: a.Front, End: time.Now().Add(time.Hour).UnixMilli()}, nil
 }
-func (e *scripted) Wait(_ context.Context, s login.State) (login.State, error)    { return s, nil }
-func (e *scripted) UseCode(_ context.Context, s login.State) (login.State, error) { return s, nil }
-func (e *scripted) Push(_ context.Context, s login.State) (login.State, error)    { return s, nil }
-func (e *scripted) Cancel(_ context.Context, s login.State) (login.State, error) {
-	s.Kind, s.Version = sallyport.PromptDenied, s.Version+1
-	return s, nil
-}
-func (e *scripted) Code(_ context.Context, s login.State, code sallyport.Secret) (login.State, error) {
+func (e *scripted) Wait(_ context.Context, s login.State) (login.State, error) { return s, nil }
+func (e *scripted) Act(_ context.Context, s login.State, a login.Action) (login.State, error) {
 	s.Version++
-	if code == "123456" {
+	switch {
+	case a.Do == "cancel":
+		s.Kind = sallyport.PromptDenied
+	case a.Do == "code" && a.Code == "123456":
 		s.Kind = sallyport.PromptDone
+	case a.Do != "code":
+		return s, sallyport.Errorf(sallyport.CodeInvalid, "no", nil)
 	}
 	return s, nil
 }

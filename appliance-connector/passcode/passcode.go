@@ -7,6 +7,7 @@ package passcode
 import (
 	"cmp"
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -53,11 +54,11 @@ type Checker struct {
 }
 
 // CheckCode takes a passcode of an account, which may be of any of the methods, and says which one it
-// was of; "" when it is not right. request names the login or the RADIUS request that it came with: the
+// was of; "" when it is not right. sent are the codes that went out by SMS and are still good. request names the login or the RADIUS request that it came with: the
 // same one repeated, on any appliance, has the same answer. why is for the log, and empty when it is right.
 //
 // A device's code that is right ends the account's temporary codes: the usual factor is at hand again.
-func (c *Checker) CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method) (by sallyport.Method, why string, err error) {
+func (c *Checker) CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method, sent []sallyport.Secret) (by sallyport.Method, why string, err error) {
 	now := c.Now()
 	wrong, err := c.Store.Failures(ctx, account, kind, now, Window)
 	if err != nil {
@@ -73,7 +74,7 @@ func (c *Checker) CheckCode(ctx context.Context, account sallyport.AccountName, 
 	if wrong > MaxWrong {
 		return "", "blocked: too many passcodes at once", nil
 	}
-	if by, why, err = c.match(ctx, account, sallyport.CanonicalPasscode(code), request, methods, now); by == "" || err != nil {
+	if by, why, err = c.match(ctx, account, sallyport.CanonicalPasscode(code), request, methods, sent, now); by == "" || err != nil {
 		return "", why, err
 	}
 	if err := c.Store.ResetFailures(ctx, account, kind); err != nil {
@@ -89,12 +90,15 @@ func (c *Checker) CheckCode(ctx context.Context, account sallyport.AccountName, 
 }
 
 // match tries the code as each of the methods. What was wrong with it is told of the one it looks like.
-func (c *Checker) match(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method, now time.Time) (by sallyport.Method, why string, err error) {
+func (c *Checker) match(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method, sent []sallyport.Secret, now time.Time) (by sallyport.Method, why string, err error) {
 	for _, try := range []struct {
 		method sallyport.Method
 		match  func() (bool, string, error)
 	}{
 		{sallyport.MethodCode, func() (bool, string, error) { return c.tokenCode(ctx, account, string(code), request, now) }},
+		{sallyport.MethodSMS, func() (bool, string, error) {
+			return amongst(sent, code), "not the code in the message, or too old", nil
+		}},
 		{sallyport.MethodTemporary, func() (bool, string, error) { return c.temporaryCode(ctx, account, code, now) }},
 	} {
 		if !slices.Contains(methods, try.method) {
@@ -148,6 +152,15 @@ func (c *Checker) tokenCode(ctx context.Context, account sallyport.AccountName, 
 		return false, "no device enrolled", nil
 	}
 	return false, "wrong or too old", nil
+}
+
+// amongst compares a code with each of some, all of them in the same time.
+func amongst(codes []sallyport.Secret, code sallyport.Secret) bool {
+	found := 0
+	for _, c := range codes {
+		found |= subtle.ConstantTimeCompare([]byte(c), []byte(code))
+	}
+	return found == 1
 }
 
 func isCode(s string) bool {

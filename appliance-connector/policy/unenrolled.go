@@ -67,6 +67,9 @@ func (w *weighing) enrolment() (_ *Enrolment, obstacle string) {
 	if w.allows(sallyport.PasswordAndPasskey) && w.Door == sallyport.DoorOverlay {
 		e.Kinds = append(e.Kinds, sallyport.AuthenticatorPasskey)
 	}
+	if w.allows(sallyport.PasswordAndOTP) {
+		e.Kinds = append(e.Kinds, sallyport.AuthenticatorOTP)
+	}
 	switch {
 	case len(e.Kinds) == 0:
 		return nil, "The workflow policy allows nothing that users could enrol."

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -19,6 +20,9 @@ const (
 	maxUserName = 256
 	maxKeyID    = 64
 	maxOrigin   = 256
+	maxLanguage = 35
+	maxShows    = 16
+	maxKind     = 16
 	// joinEvery is how often a repeated request looks for the answer to the first one, when
 	// nothing tells it to look earlier.
 	joinEvery = 250 * time.Millisecond
@@ -34,6 +38,9 @@ type credentials struct {
 	IAT         int64  `json:"iat"`
 	Enc         octets `json:"enc"`
 	Ciphertext  octets `json:"ciphertext"`
+	// Language of the page, and the kinds of prompt that it can show beyond those of the first scripts.
+	Language string   `json:"language"`
+	Shows    []string `json:"shows"`
 
 	token accessToken
 	login sallyport.LoginID
@@ -124,6 +131,10 @@ func (c credentials) check() error {
 		return errors.New("enc has not 65 octets")
 	case len(c.Ciphertext) != sealed.CiphertextSize:
 		return errors.New("ciphertext has not 528 octets")
+	case len(c.Language) > maxLanguage:
+		return errors.New("language has more than 35 octets")
+	case len(c.Shows) > maxShows || slices.ContainsFunc(c.Shows, func(kind string) bool { return len(kind) > maxKind }):
+		return errors.New("shows has more than 16 kinds, or one of more than 16 octets")
 	}
 	return nil
 }
@@ -157,6 +168,7 @@ func (s *Service) ask(ctx context.Context, k key, sess session, cred credentials
 	next, wait, err := s.step(ctx, k, sess, &tunnelpb.LoginStep{Event: &tunnelpb.LoginStep_Credentials{
 		Credentials: &tunnelpb.SealedCredentials{
 			UserName: cred.UserName, Enc: cred.Enc, Ciphertext: cred.Ciphertext, KeyId: cred.KeyID, StatementIat: cred.IAT,
+			Language: cred.Language, Shows: cred.Shows,
 		}}}, askTimeout)
 	switch {
 	case err != nil && notAsked(err):

@@ -18,7 +18,7 @@ import (
 )
 
 // maxMessage bounds what a page says, sealed, in octets.
-const maxMessage = 2 << 10
+const maxMessage = 6 << 10
 
 // message is one request of docs/protocol/browser.md section 6.
 type message struct {

@@ -14,8 +14,8 @@ const (
 	// askTimeout is what an appliance has for credentials or a message.
 	askTimeout = 15 * time.Second
 
-	maxState  = 4 << 10
-	maxSealed = 4 << 10
+	maxState  = 8 << 10
+	maxSealed = 8 << 10
 )
 
 // step has an appliance drive the login one event further, and returns the session as it would be

@@ -81,7 +81,7 @@ func (e *engine) run(ctx context.Context, say func(ready) error) error {
 	standings := standing.New(e.db, time.Now, e.log)
 	records := activity.New(activity.Options{Store: e.db, Appliance: e.trust.Appliance, Life: login.Life, Now: time.Now, Log: e.log})
 	engine := login.New(login.Config{
-		Directory: dir, Standings: standings, Devices: standings, Challenges: e.phones, Codes: codes, TemporaryCodes: e.db, Tokens: tokens,
+		Directory: dir, Standings: standings, Devices: standings, Challenges: e.phones, Codes: codes, TemporaryCodes: e.db, Tokens: tokens, Counters: e.db,
 		Recorder: records, Key: e.ring.Derive("login"), Now: time.Now, Sleep: pause, Log: e.log,
 	})
 	e.door = &overlay.Door{

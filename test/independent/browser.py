@@ -5,7 +5,7 @@
     browser.py --cloud URL --token T --fingerprint F --origin O --user NAME [--watch sse|poll]
 
 The password is the first line of the standard input. Every further line is something the person
-does on the page: "code 123456", "use_code", "push", "cancel". Each view is printed as one line of
+does on the page: "code 123456", "use_code", "push", "use push", "cancel". Each view is printed as one line of
 JSON as soon as it is there; the exit code is 0 when the login is done, 1 when it was denied, 3 when
 a service refused. With --submit the gateway token goes into the gateway's own form, and what the
 gateway answered is printed as well.
@@ -220,9 +220,10 @@ def events(stream):
 def obey(login, typed):
     """Says what the person does, line by line."""
     for line in typed:
-        action, _, code = line.strip().partition(" ")
+        action, _, more = line.strip().partition(" ")
+        member = "method" if action == "use" else "code"
         try:
-            wire.tell(said=action, view=login.say(action, **({"code": code} if code else {})))
+            wire.tell(said=action, view=login.say(action, **({member: more} if more else {})))
         except wire.Refused as refused:
             wire.tell(said=action, refused=refused.body)
 

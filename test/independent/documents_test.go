@@ -54,6 +54,7 @@ func TestBrowserDocumentHasEveryWord(t *testing.T) {
 	t.Parallel()
 	doc := text(t, "docs", "protocol", "browser.md")
 	all := append(words(t, "prompt.go", "PromptKind", "Reason", "Method"), words(t, "error.go", "Code")...)
+	all = append(all, words(t, "enrolprompt.go", "EnrolStep")...)
 	for _, word := range all {
 		if !strings.Contains(doc, "`"+word+"`") {
 			t.Errorf("docs/protocol/browser.md does not tell of %q", word)

@@ -228,6 +228,8 @@ func TestIndependentClientsLogInWithOneAnother(t *testing.T) {
 		decision, reason := c[0], c[1]
 		t.Run("refused: "+reason, func(t *testing.T) {
 			page := w.logIn(t, password)
+			page.until("the way used last, a code", func(l line) bool { return l.Prompt.Kind == "code" })
+			page.say("use push")
 			number := page.until("a push", push).Prompt.Number
 			switch decision {
 			case "cancel":

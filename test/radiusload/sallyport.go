@@ -60,7 +60,7 @@ func (n names) Identify(_ context.Context, typed string) (sallyport.AccountName,
 // noCodes is a user base without devices.
 type noCodes struct{}
 
-func (noCodes) CheckCode(context.Context, sallyport.AccountName, sallyport.Secret, string, []sallyport.Method) (sallyport.Method, string, error) {
+func (noCodes) CheckCode(context.Context, sallyport.AccountName, sallyport.Secret, string, []sallyport.Method, []sallyport.Secret) (sallyport.Method, string, error) {
 	return "", "no device", nil
 }
 

@@ -108,7 +108,12 @@ func TestNotMeStopsRetriesFromAskingAgain(t *testing.T) {
 	if w.hub.pushes() != 1 || w.binds.Load() != 1 {
 		t.Errorf("%d pushes, %d binds", w.hub.pushes(), w.binds.Load())
 	}
-	w.skew.Store(int64(3 * time.Minute))
+	w.skew.Store(int64(3 * time.Minute)) // another intent by now, but no push for half an hour: a code is asked for
+	want(t, a.gateway(t).ask("alice", password, nil), wire.CodeAccessChallenge, "Your phone is not asked for a while. Type the code that the app shows.")
+	if w.hub.pushes() != 1 {
+		t.Errorf("%d pushes", w.hub.pushes())
+	}
+	w.skew.Store(int64(31 * time.Minute))
 	ch = asks(a.gateway(t), request(t, "alice", password, nil))
 	w.answer(2, sallyport.DecisionDeny, "")
 	want(t, <-ch, wire.CodeAccessReject, "")

@@ -128,6 +128,8 @@ func question(p sallyport.Prompt) string {
 			parts = append(parts, "That code is not right.")
 		case sallyport.ReasonPushFailed:
 			parts = append(parts, "Your phone could not be asked.")
+		case sallyport.ReasonBlocked:
+			parts = append(parts, "Your phone is not asked for a while.")
 		}
 		parts = append(parts, codeWords(p.Methods))
 		if takesPush {

@@ -356,7 +356,7 @@ func (w *world) appliance(change ...func(*legacy.Options, *radius.Options)) *app
 	a := &appliance{log: &lines{}, records: &records{}}
 	log := slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	engine := login.New(login.Config{
-		Directory: w, Standings: w.people, Devices: w.people, Challenges: w.hub, TemporaryCodes: w.people, Recorder: a.records,
+		Directory: w, Standings: w.people, Devices: w.people, Challenges: w.hub, TemporaryCodes: w.people, Recorder: a.records, Counters: w.store,
 		Codes: &passcode.Checker{Store: w.store, Temporary: w.people, Now: w.now, Log: log},
 		Key:   w.ring.Derive("login"), Now: w.now, Sleep: func(context.Context, time.Duration) {}, Log: log,
 	})

@@ -25,7 +25,7 @@ func (v *Verifier) code(ctx context.Context, q *radius.Query, account sallyport.
 	if len(methods) == 0 {
 		return v.notAsked(t)
 	}
-	by, why, err := v.opts.Codes.CheckCode(ctx, account, q.Passcode, hex.EncodeToString(t.request[:]), methods)
+	by, why, err := v.opts.Codes.CheckCode(ctx, account, q.Passcode, hex.EncodeToString(t.request[:]), methods, nil)
 	switch {
 	case err != nil:
 		return v.undecided(t, fmt.Sprintf("could not check the passcode: %v", err), "look at the appliance's store")

@@ -44,7 +44,7 @@ type SyntacticDirectory interface {
 // Codes checks a passcode, which may be of any of the methods, and says which one it was of; "" when it is
 // not right. It uses a device's code up when it is right.
 type Codes interface {
-	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method) (by sallyport.Method, why string, err error)
+	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method, sent []sallyport.Secret) (by sallyport.Method, why string, err error)
 }
 
 // Standings tells what is known of an account when it logs in, as of one moment.

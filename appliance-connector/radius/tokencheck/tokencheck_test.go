@@ -63,7 +63,7 @@ func (d *directory) Identify(_ context.Context, typed string) (sallyport.Account
 // codes takes 123456 from alice, once, and from carol the temporary code 87654321.
 type codes struct{ used atomic.Bool }
 
-func (c *codes) CheckCode(_ context.Context, account sallyport.AccountName, code sallyport.Secret, _ string, methods []sallyport.Method) (sallyport.Method, string, error) {
+func (c *codes) CheckCode(_ context.Context, account sallyport.AccountName, code sallyport.Secret, _ string, methods []sallyport.Method, _ []sallyport.Secret) (sallyport.Method, string, error) {
 	switch {
 	case account == `hospital\broken`:
 		return "", "", errors.New("store is locked")

@@ -1,0 +1,69 @@
+package login
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport"
+)
+
+// Wrong answers to the external token server that an account has within outsideWindow: its own limits are not ours to use up.
+const (
+	outsideBudget = 5
+	outsideWindow = 15 * time.Minute
+)
+
+// External is the external token server.
+type External interface {
+	// Ask puts what was typed to it. What it needs to go on from one answer to the next is its own to keep, by login.
+	Ask(ctx context.Context, q ExternalQuestion) (ExternalAnswer, error)
+}
+
+// ExternalQuestion is what a user typed for the external token server.
+type ExternalQuestion struct {
+	Login    sallyport.LoginID
+	Account  sallyport.AccountName
+	Passcode sallyport.Secret
+	// Request names this try: repeated, it is the same.
+	Request string
+	Expires time.Time // of the login
+}
+
+// ExternalAnswer is what the server says.
+type ExternalAnswer struct {
+	Accepted bool
+	// Challenge: it asks something more.
+	Challenge bool
+	Message   string // for the user, at most 255 characters
+}
+
+func (e *Engine) askExternal(ctx context.Context, s State, code sallyport.Secret) (State, error) {
+	unavailable := func(err error) error {
+		return e.fail(ctx, s, sallyport.CodeUnavailable, "The token server does not answer. Please try again, or use another method.", fmt.Errorf("ask token server: %w", err))
+	}
+	n, err := e.Counters.Failure(ctx, s.Account, countOutside, e.Now(), outsideWindow)
+	if err != nil {
+		return s, unavailable(err)
+	}
+	if n > outsideBudget {
+		return e.wrong(ctx, s, "blocked after too many answers to the token server"), nil
+	}
+	a, err := e.External.Ask(ctx, ExternalQuestion{Login: s.Login, Account: s.Account, Passcode: code, Request: e.requestID(s), Expires: time.UnixMilli(s.End)})
+	if err != nil {
+		return s, unavailable(err)
+	}
+	s.Question = a.Message
+	switch {
+	case a.Accepted:
+		if err := e.Counters.ResetFailures(ctx, s.Account, countOutside); err != nil {
+			e.Log.WarnContext(ctx, "answers to the token server are still counted", "account", s.Account, "err", err)
+		}
+		e.log(ctx, s, "the token server accepts", "step", 10, "account", s.Account, "method", s.Used)
+		return e.accept(ctx, s, "The password is right, and the external token server accepts the passcode.")
+	case a.Challenge:
+		e.log(ctx, s, "the token server asks something more", "step", 10, "account", s.Account)
+		return e.askCode(s, ""), nil
+	}
+	return e.wrong(ctx, s, "refused by the external token server"), nil
+}
