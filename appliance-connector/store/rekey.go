@@ -37,6 +37,7 @@ var sealedTables = []sealedTable{
 		{"sealed_seed", []string{"account", "public_key"}},
 		{"sealed_details_key", []string{"account", "public_key"}},
 	}},
+	{"phones", []string{"id"}, []sealedColumn{{"sealed_number", []string{"account"}}}},
 	{"enrolments", []string{"id"}, []sealedColumn{{"sealed_secret", []string{"account"}}}},
 	{"invites", []string{"id"}, []sealedColumn{{"sealed_secret", nil}}},
 	{"domains", []string{"id"}, []sealedColumn{{"sealed_bind_password", []string{"name", "servers", "authority", "bind_name"}}}},

@@ -17,6 +17,7 @@ var accountStanding = fmt.Sprintf(`
 	SELECT r.value,
 		COALESCE((SELECT method FROM (SELECT method, outcome FROM logins WHERE account = $1 ORDER BY time DESC, id DESC LIMIT %d) l
 			WHERE outcome = 'granted' AND method <> '' LIMIT 1), ''),
+		(SELECT COUNT(*) FROM phones WHERE account = $1),
 		COALESCE(u.id, ''), COALESCE(u.domain_id, ''), COALESCE(u.guid, ''), COALESCE(u.account, ''), COALESCE(u.upn, ''), COALESCE(u.dn, ''),
 		COALESCE(u.display_name, ''), COALESCE(u.mail, ''), COALESCE(u.state, ''), COALESCE(u.policy_id, ''), COALESCE(u.policy_from, ''),
 		COALESCE(u.second_factor_since, 0), COALESCE(u.created, 0), COALESCE(u.synchronised, 0), COALESCE(u.version, 0),
@@ -62,7 +63,7 @@ func (s *Store) scanStanding(rows *sql.Rows, account sallyport.AccountName, into
 	var since, created, synchronised, issued, expires, enrolled int64
 	var seed, details []byte
 	t := sallyport.TemporaryCode{Account: account}
-	if err := rows.Scan(&revision, &into.Has.Last,
+	if err := rows.Scan(&revision, &into.Has.Last, &into.Has.Phones,
 		&u.ID, &u.Domain, &u.GUID, &u.Account, &u.UPN, &u.DN, &u.DisplayName, &u.Mail, &u.State, &u.Policy, &u.PolicyFrom,
 		&since, &created, &synchronised, &u.Version,
 		&t.ID, &issued, &expires, &t.By,

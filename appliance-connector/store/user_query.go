@@ -30,7 +30,7 @@ type UserQuery struct {
 	Domain sallyport.DomainID
 	Policy sallyport.UserPolicyID
 	State  sallyport.UserState // empty: not removed
-	// Enrolled asks for those who have a device, or have none.
+	// Enrolled asks for those who have a device or a phone number, or have neither.
 	Enrolled *bool
 	// RemoteAccess asks for those whose user policy is live for remote access and licensed.
 	RemoteAccess bool
@@ -176,7 +176,8 @@ func (q UserQuery) conditions(ctx context.Context, tx *sql.Tx) (conditions, erro
 	c.equal("domain_id", string(q.Domain))
 	c.equal("policy_id", string(q.Policy))
 	if q.Enrolled != nil {
-		c.add(map[bool]string{true: "", false: "NOT "}[*q.Enrolled] + `EXISTS (SELECT 1 FROM devices WHERE devices.account = users.account)`)
+		c.add(map[bool]string{true: "", false: "NOT "}[*q.Enrolled] + `(EXISTS (SELECT 1 FROM devices WHERE devices.account = users.account)
+			OR EXISTS (SELECT 1 FROM phones WHERE phones.account = users.account))`)
 	}
 	if q.RemoteAccess {
 		c.add(`policy_id IN (SELECT id FROM user_policies WHERE remote_access = 1 AND licensed = 1)`)

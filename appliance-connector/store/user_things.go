@@ -10,7 +10,7 @@ import (
 )
 
 // accountTables are what is kept under an account's name.
-var accountTables = [...]string{"devices", "enrolments", "temporary_codes", "failures"}
+var accountTables = [...]string{"devices", "phones", "enrolments", "temporary_codes", "failures"}
 
 // endThings deletes what is kept under names that other users take, and records it. OTP tokens become
 // nobody's.
@@ -80,7 +80,7 @@ func (b *userBatch) moveThings(ctx context.Context) error {
 		names = append(names, m.from)
 	}
 	for _, move := range []func(context.Context, []sallyport.AccountName, map[sallyport.AccountName]sallyport.AccountName) error{
-		b.moveDevices, b.moveEnrolments, b.moveCodes, b.moveTokens, b.moveFailures,
+		b.moveDevices, b.movePhones, b.moveEnrolments, b.moveCodes, b.moveTokens, b.moveFailures,
 	} {
 		if err := move(ctx, names, to); err != nil {
 			return err
@@ -101,6 +101,22 @@ func (b *userBatch) moveDevices(ctx context.Context, names []sallyport.AccountNa
 			string(d.ID), string(d.Account), b.store.box.seal(devicePlace(d, "sealed_seed"), d.Seed),
 			b.store.box.seal(devicePlace(d, "sealed_details_key"), d.DetailsKey)); err != nil {
 			return fmt.Errorf("move device: %w", err)
+		}
+	}
+	return err
+}
+
+func (b *userBatch) movePhones(ctx context.Context, names []sallyport.AccountName, to map[sallyport.AccountName]sallyport.AccountName) error {
+	rows, err := b.tx.QueryContext(ctx, `SELECT `+phoneColumns+` FROM phones`+inAccounts(names)+b.store.engine.lockRows, texts(names)...)
+	if err != nil {
+		return fmt.Errorf("read phone numbers: %w", err)
+	}
+	list, err := collect(rows, b.store.scanPhone)
+	for _, p := range list {
+		p.Account = to[p.Account]
+		if _, err := b.tx.ExecContext(ctx, `UPDATE phones SET account = $2, sealed_number = $3 WHERE id = $1`,
+			string(p.ID), string(p.Account), b.store.box.seal(phonePlace(p), []byte(p.Number))); err != nil {
+			return fmt.Errorf("move phone number: %w", err)
 		}
 	}
 	return err

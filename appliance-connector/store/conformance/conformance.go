@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -60,6 +61,11 @@ func suite() []conform {
 		{"a device stays with its account", deviceConflict},
 		{"a wrong device is refused", deviceRefused},
 		{"hostile text is kept as it is or refused", hostileText},
+		{"a phone number comes back as added", phoneComesBack},
+		{"a wrong phone number, one twice and one too many are refused", phoneRefused},
+		{"an account has a few phone numbers, however many come at once", phonesAtOnce},
+		{"a phone number follows who is renamed, and goes to nobody who takes the name", phonesFollow},
+		{"a phone number edited behind the store's back is not used", phoneEdited},
 		{"OTP tokens come back as imported", otpTokensImported},
 		{"OTP tokens are found and paged", otpTokensQueried},
 		{"an OTP token has one owner", otpTokenOwner},
@@ -81,7 +87,7 @@ func suite() []conform {
 		{"a setting is set and replaced", settings},
 		{"what a login needs of an account comes in one read", standingInOneRead},
 		{"what all logins have in common comes with its revision", loginPolicies},
-		{"a new device ends the account's temporary codes", enrolmentEndsTemporaryCodes},
+		{"a new device or phone number ends the account's temporary codes", enrolmentEndsTemporaryCodes},
 		{"logins that nobody goes on with are abandoned", abandonedLogins},
 		{"the revision grows with every change and no other call", revisions},
 		{"a watcher hears of changes by another store", watched},
@@ -168,6 +174,12 @@ func NewDevice(word string, account sallyport.AccountName) sallyport.Device {
 		DetailsKey: sallyport.Key("details-" + base64.RawURLEncoding.EncodeToString(sum[:])[:24]),
 		Enrolled:   start,
 	}
+}
+
+// NewPhone returns a phone number for tests; n makes it another one.
+func NewPhone(n int, account sallyport.AccountName) sallyport.Phone {
+	return sallyport.Phone{ID: sallyport.PhoneID(fmt.Sprint("p", n)), Account: account,
+		Number: sallyport.PhoneNumber(fmt.Sprintf("+4477009%05d", n)), Enrolled: start}
 }
 
 // NewIntegration returns an integration for tests with the network 10.0.n.0/24.

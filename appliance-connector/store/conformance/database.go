@@ -46,6 +46,8 @@ func revisions(t *testing.T, e Engine) {
 		{"use step", func() error { _, err := s.UseStep(ctx, d.ID, 1, ""); return err }, false},
 		{"count failure", func() error { _, err := s.Failure(ctx, alice, "code", start, time.Hour); return err }, false},
 		{"read", func() error { _, err := s.Integrations(ctx); return err }, false},
+		{"add phone number", func() error { return s.AddPhone(ctx, NewPhone(1, alice)) }, true},
+		{"delete phone number", func() error { return s.DeletePhone(ctx, alice, "p1") }, true},
 		{"delete device", func() error { return s.DeleteDevice(ctx, d.ID) }, true},
 		{"delete integration", func() error { return s.DeleteIntegration(ctx, "a", 0) }, true},
 	} {
@@ -160,12 +162,14 @@ func nothingReadable(t *testing.T, e Engine) {
 	must(t, s.PutInvite(ctx, invite))
 	token := NewOTPToken("FT-1")
 	importTokens(t, s, token)
+	phone := NewPhone(1, alice)
+	must(t, s.AddPhone(ctx, phone))
 	dump := e.Dump(t, address)
 	if !bytes.Contains(dump, []byte(i.Nickname)) || !holds(dump, d.PublicKey) {
 		t.Fatal("the dump does not even hold what is public")
 	}
 	for name, secret := range map[string][]byte{
-		"RADIUS secret": []byte(i.Secret), "seed": d.Seed, "OTP seed": token.Seed, "details key": d.DetailsKey,
+		"RADIUS secret": []byte(i.Secret), "seed": d.Seed, "OTP seed": token.Seed, "phone number": []byte(phone.Number), "details key": d.DetailsKey,
 		"enrolment secret": enrolment.Secret, "invitation secret": []byte(invite.Secret), "master key": Master(),
 	} {
 		if holds(dump, secret) {

@@ -24,6 +24,7 @@ func rekeyed(t *testing.T, e Engine) {
 		must(t, s.PutEnrolment(ctx, store.Enrolment{ID: sallyport.EnrolmentID(fmt.Sprint("e", n)), Account: alice, Secret: Master(), Created: start, Expires: start.Add(time.Hour)}))
 	}
 	must(t, s.PutDevice(ctx, NewDevice("phone", alice)))
+	must(t, s.AddPhone(ctx, NewPhone(1, alice)))
 	must(t, s.PutInvite(ctx, store.Invite{ID: "i1", Secret: "JOIN-CODE", Created: start, Expires: start.Add(time.Hour)}))
 	must(t, s.PutSetupLink(ctx, [32]byte{7}, start.Add(time.Hour)))
 	fillAdministration(t, s)
@@ -108,9 +109,12 @@ func readsAll(t *testing.T, s *store.Store) {
 	must(t, err)
 	tokens, err := s.OTPTokensOf(ctx, alice)
 	must(t, err)
+	phones, err := s.Phones(ctx, alice)
+	must(t, err)
 	for name, equal := range map[string]bool{
-		"message":     message.Text == newMail("m1").Text,
-		"integration": i.Secret == NewIntegration("a", 1).Secret && i.PreviousSecret == "secret-before", "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
+		"phone number": len(phones) == 1 && phones[0] == NewPhone(1, alice),
+		"message":      message.Text == newMail("m1").Text,
+		"integration":  i.Secret == NewIntegration("a", 1).Secret && i.PreviousSecret == "secret-before", "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
 		"enrolment": bytes.Equal(enrolment.Secret, Master()), "invitation": invites[0].Secret == "JOIN-CODE", "password": hash == "hash-of-b",
 		"seed": string(seed) == "seed-of-b", "passkey": string(keys[0].Kept) == `{"counter":1}`, "session": string(session.CSRF) == "csrf-secret-of-a-session",
 		"role grants": grants[0].Group == "CN=x", "domain": domain.BindPassword == "bind-password", "temporary code": code, "OTP token": len(tokens) == 1 && bytes.Equal(tokens[0].Seed, NewOTPToken("FT-1").Seed), "section": section == "smtp-password",

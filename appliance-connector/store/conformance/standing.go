@@ -42,6 +42,8 @@ func standingInOneRead(t *testing.T, e Engine) {
 		{ID: "l3", Time: start.Add(2 * time.Minute), Account: aliceName, Outcome: sallyport.OutcomeDenied, Method: sallyport.MethodPush},
 		{ID: "l4", Time: start.Add(3 * time.Minute), Account: `hospital\bob`, Outcome: sallyport.OutcomeGranted, Method: sallyport.MethodSMS},
 	}, nil))
+	must(t, s.AddPhone(ctx, NewPhone(3, `hospital\bob`)))
+	must(t, s.AddPhone(ctx, NewPhone(4, `hospital\bob`)))
 	want, err := s.UserByAccount(ctx, aliceName)
 	must(t, err)
 	at, err := s.Revision(ctx)
@@ -55,7 +57,7 @@ func standingInOneRead(t *testing.T, e Engine) {
 	if got.User == nil || *got.User != want {
 		t.Errorf("user %+v, want %+v", got.User, want)
 	}
-	if got.Has.Apps != 2 || got.Has.Last != sallyport.MethodCode {
+	if got.Has.Apps != 2 || got.Has.Phones != 0 || got.Has.Last != sallyport.MethodCode {
 		t.Errorf("has %+v", got.Has)
 	}
 	devices, err := s.Devices(ctx, aliceName)
@@ -73,7 +75,7 @@ func standingInOneRead(t *testing.T, e Engine) {
 	}
 	got, _, err = s.AccountStanding(ctx, `hospital\bob`) // not in the list, but enrolled once
 	must(t, err)
-	if got.User != nil || got.Has.Apps != 1 || len(got.Devices) != 1 {
+	if got.User != nil || got.Has.Apps != 1 || got.Has.Phones != 2 || len(got.Devices) != 1 {
 		t.Errorf("of bob: %+v", got)
 	}
 	_, _, err = s.AccountStanding(ctx, "")
@@ -114,6 +116,11 @@ func enrolmentEndsTemporaryCodes(t *testing.T, e Engine) {
 	}
 	issue("t1", aliceName)
 	issue("t2", `hospital\bob`)
+	issue("t3", `hospital\carol`)
+	must(t, s.AddPhone(ctx, NewPhone(1, `hospital\carol`)))
+	if _, ok, err := s.MatchTemporaryCode(ctx, `hospital\carol`, "12345678", start); err != nil || ok {
+		t.Errorf("a phone number is enrolled, and the code is good still: %v", err)
+	}
 	must(t, s.PutDevice(ctx, NewDevice("old", aliceName))) // nothing new
 	if _, ok, err := s.MatchTemporaryCode(ctx, aliceName, "12345678", start); err != nil || !ok {
 		t.Fatalf("a device that was there before ends the code: %v", err)
