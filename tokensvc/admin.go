@@ -56,6 +56,7 @@ func say(w http.ResponseWriter, status int, text string) {
 type metrics struct {
 	registry *prometheus.Registry
 	attempts *prometheus.HistogramVec
+	texts    *prometheus.HistogramVec
 	ended    *prometheus.CounterVec
 	grpc     *prometheus.HistogramVec
 	device   *prometheus.HistogramVec
@@ -73,12 +74,13 @@ func newMetrics(s *Service) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		attempts: histogram("push_attempt_seconds", "Attempts to send a push, by provider and outcome.", "provider", "outcome"),
+		texts:    histogram("text_attempt_seconds", "Attempts to send a text message, by kind of gateway and outcome.", "gateway", "outcome"),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "sallyport", Subsystem: "tokensvc", Name: "pushes_total",
 			Help: "Pushes by what became of them."}, []string{"provider", "state"}),
 		grpc:   histogram("appliance_request_seconds", "Requests of appliances.", "method", "code"),
 		device: histogram("device_request_seconds", "Requests of devices.", "method", "route", "status"),
 	}
-	m.registry.MustRegister(m.attempts, m.ended, m.grpc, m.device, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.attempts, m.texts, m.ended, m.grpc, m.device, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("waiting", "Requests and streams that wait for an event.", s.events.Waiting),
 		gauge("pushes_held", "Pushes that this replica is sending or will try again.", func() int { return s.outbox.Held() }))
@@ -88,6 +90,10 @@ func newMetrics(s *Service) *metrics {
 // PushAttempt implements outbox.Observer.
 func (m *metrics) PushAttempt(p deviceproto.Provider, o push.Outcome, took time.Duration) {
 	m.attempts.WithLabelValues(string(p), o.String()).Observe(took.Seconds())
+}
+
+func (m *metrics) textAttempt(kind, outcome string, took time.Duration) {
+	m.texts.WithLabelValues(kind, outcome).Observe(took.Seconds())
 }
 
 // PushEnded implements outbox.Observer.

@@ -38,6 +38,9 @@ type Config struct {
 	// Senders are the configured push providers (push/apns, push/fcm).
 	Senders map[deviceproto.Provider]push.Sender
 
+	// Texts is how text messages are sent.
+	Texts TextConfig
+
 	// PushWorkers is how many pushes a provider is sent at a time, PushQueue how many wait here for it;
 	// more wait in Redis. Zero is 128 and 4096.
 	PushWorkers, PushQueue int

@@ -2,7 +2,7 @@
 // from appliances, sends pushes, and hands the devices' answers back, on any of its replicas. It carries
 // sealed values and can read neither question nor answer, nor approve anything.
 //
-// This file wires one replica: store and its events (store), sending (outbox, push), the side of the
+// This file wires one replica: store and its events (store), sending (outbox, push; texts, sms), the side of the
 // appliances (grpcapi), the side of the devices (deviceapi), and the operator's (admin).
 package tokensvc
 
@@ -76,8 +76,13 @@ func New(cfg Config) (*Service, error) {
 		Store: s.store, Senders: cfg.Senders, Observe: s.metrics, Owner: owner, Log: cfg.Log, Now: cfg.Now,
 		Workers: cfg.PushWorkers, Queue: cfg.PushQueue,
 	})
+	messages, err := s.newTexts()
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
 	s.grpc = grpcapi.NewServer(grpcapi.Config{
-		Store: s.store, Events: s.events, Sender: s.outbox, Revocations: revocation.List{Redis: cfg.Redis},
+		Store: s.store, Events: s.events, Sender: s.outbox, Texts: messages, Revocations: revocation.List{Redis: cfg.Redis},
 		DeviceURL: s.DeviceURL(), Owner: owner, Draining: s.draining, Observe: s.metrics.grpcRequest, Log: cfg.Log, Now: cfg.Now,
 	}, credentials.NewTLS(cfg.GRPCTLS))
 	api, err := deviceapi.New(deviceapi.Config{

@@ -25,6 +25,76 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type SendTextResponse_Outcome int32
+
+const (
+	SendTextResponse_OUTCOME_UNSPECIFIED SendTextResponse_Outcome = 0
+	SendTextResponse_SENT                SendTextResponse_Outcome = 1 // the gateway took it
+	SendTextResponse_UNCERTAIN           SendTextResponse_Outcome = 2 // it may have
+	SendTextResponse_BAD_NUMBER          SendTextResponse_Outcome = 3 // no text message can be sent to this number
+	SendTextResponse_CREDENTIAL          SendTextResponse_Outcome = 4 // the gateway does not accept who we are
+	SendTextResponse_THROTTLED           SendTextResponse_Outcome = 5 // too many for now
+	SendTextResponse_UNAVAILABLE         SendTextResponse_Outcome = 6 // the gateway cannot be reached, or not now
+	SendTextResponse_REJECTED            SendTextResponse_Outcome = 7 // it finds fault with the message or the settings
+	SendTextResponse_FORBIDDEN           SendTextResponse_Outcome = 8 // the token service does not talk to the gateway's address
+	SendTextResponse_NO_GATEWAY          SendTextResponse_Outcome = 9 // neither the enterprise nor the operator has one
+)
+
+// Enum value maps for SendTextResponse_Outcome.
+var (
+	SendTextResponse_Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "SENT",
+		2: "UNCERTAIN",
+		3: "BAD_NUMBER",
+		4: "CREDENTIAL",
+		5: "THROTTLED",
+		6: "UNAVAILABLE",
+		7: "REJECTED",
+		8: "FORBIDDEN",
+		9: "NO_GATEWAY",
+	}
+	SendTextResponse_Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"SENT":                1,
+		"UNCERTAIN":           2,
+		"BAD_NUMBER":          3,
+		"CREDENTIAL":          4,
+		"THROTTLED":           5,
+		"UNAVAILABLE":         6,
+		"REJECTED":            7,
+		"FORBIDDEN":           8,
+		"NO_GATEWAY":          9,
+	}
+)
+
+func (x SendTextResponse_Outcome) Enum() *SendTextResponse_Outcome {
+	p := new(SendTextResponse_Outcome)
+	*p = x
+	return p
+}
+
+func (x SendTextResponse_Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SendTextResponse_Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_tokensvcpb_tokensvc_proto_enumTypes[0].Descriptor()
+}
+
+func (SendTextResponse_Outcome) Type() protoreflect.EnumType {
+	return &file_tokensvcpb_tokensvc_proto_enumTypes[0]
+}
+
+func (x SendTextResponse_Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SendTextResponse_Outcome.Descriptor instead.
+func (SendTextResponse_Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{15, 0}
+}
+
 type Delivery_State int32
 
 const (
@@ -64,11 +134,11 @@ func (x Delivery_State) String() string {
 }
 
 func (Delivery_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_tokensvcpb_tokensvc_proto_enumTypes[0].Descriptor()
+	return file_tokensvcpb_tokensvc_proto_enumTypes[1].Descriptor()
 }
 
 func (Delivery_State) Type() protoreflect.EnumType {
-	return &file_tokensvcpb_tokensvc_proto_enumTypes[0]
+	return &file_tokensvcpb_tokensvc_proto_enumTypes[1]
 }
 
 func (x Delivery_State) Number() protoreflect.EnumNumber {
@@ -77,7 +147,7 @@ func (x Delivery_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Delivery_State.Descriptor instead.
 func (Delivery_State) EnumDescriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{14, 0}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{17, 0}
 }
 
 type Ended_Reason int32
@@ -119,11 +189,11 @@ func (x Ended_Reason) String() string {
 }
 
 func (Ended_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_tokensvcpb_tokensvc_proto_enumTypes[1].Descriptor()
+	return file_tokensvcpb_tokensvc_proto_enumTypes[2].Descriptor()
 }
 
 func (Ended_Reason) Type() protoreflect.EnumType {
-	return &file_tokensvcpb_tokensvc_proto_enumTypes[1]
+	return &file_tokensvcpb_tokensvc_proto_enumTypes[2]
 }
 
 func (x Ended_Reason) Number() protoreflect.EnumNumber {
@@ -132,7 +202,7 @@ func (x Ended_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Ended_Reason.Descriptor instead.
 func (Ended_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{16, 0}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{19, 0}
 }
 
 type CreateEnrolmentRequest struct {
@@ -778,6 +848,234 @@ func (*CancelChallengeResponse) Descriptor() ([]byte, []int) {
 	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{12}
 }
 
+type SendTextRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	TextId string                 `protobuf:"bytes,1,opt,name=text_id,json=textId,proto3" json:"text_id,omitempty"`
+	// E.164: "+447700900123".
+	Number string `protobuf:"bytes,2,opt,name=number,proto3" json:"number,omitempty"`
+	// At most 160 characters, and no more than one message holds.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// How long it is of use, at most 600,000: it is not tried after that, and the network may drop it then.
+	TtlMs uint32 `protobuf:"varint,4,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// The enterprise's own gateway; absent: the one that the token service's operator has, if any.
+	Gateway       *TextGateway `protobuf:"bytes,5,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendTextRequest) Reset() {
+	*x = SendTextRequest{}
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendTextRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendTextRequest) ProtoMessage() {}
+
+func (x *SendTextRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendTextRequest.ProtoReflect.Descriptor instead.
+func (*SendTextRequest) Descriptor() ([]byte, []int) {
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SendTextRequest) GetTextId() string {
+	if x != nil {
+		return x.TextId
+	}
+	return ""
+}
+
+func (x *SendTextRequest) GetNumber() string {
+	if x != nil {
+		return x.Number
+	}
+	return ""
+}
+
+func (x *SendTextRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *SendTextRequest) GetTtlMs() uint32 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+func (x *SendTextRequest) GetGateway() *TextGateway {
+	if x != nil {
+		return x.Gateway
+	}
+	return nil
+}
+
+type TextGateway struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "twilio", "smpp" or "webhook".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// https://…, smpp://host:port or smpps://host:port.
+	Url        string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	User       string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	Secret     string `protobuf:"bytes,4,opt,name=secret,proto3" json:"secret,omitempty"`
+	From       string `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	SystemType string `protobuf:"bytes,6,opt,name=system_type,json=systemType,proto3" json:"system_type,omitempty"`
+	// Certificates in PEM that may sign the gateway's own; empty: the system's.
+	Authority     string `protobuf:"bytes,7,opt,name=authority,proto3" json:"authority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TextGateway) Reset() {
+	*x = TextGateway{}
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TextGateway) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TextGateway) ProtoMessage() {}
+
+func (x *TextGateway) ProtoReflect() protoreflect.Message {
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TextGateway.ProtoReflect.Descriptor instead.
+func (*TextGateway) Descriptor() ([]byte, []int) {
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *TextGateway) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *TextGateway) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *TextGateway) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *TextGateway) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *TextGateway) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *TextGateway) GetSystemType() string {
+	if x != nil {
+		return x.SystemType
+	}
+	return ""
+}
+
+func (x *TextGateway) GetAuthority() string {
+	if x != nil {
+		return x.Authority
+	}
+	return ""
+}
+
+type SendTextResponse struct {
+	state   protoimpl.MessageState   `protogen:"open.v1"`
+	Outcome SendTextResponse_Outcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=sallyport.tokensvc.v1.SendTextResponse_Outcome" json:"outcome,omitempty"`
+	// The gateway's reason, for an administrator: neither number nor credential are in it.
+	Detail        string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendTextResponse) Reset() {
+	*x = SendTextResponse{}
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendTextResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendTextResponse) ProtoMessage() {}
+
+func (x *SendTextResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendTextResponse.ProtoReflect.Descriptor instead.
+func (*SendTextResponse) Descriptor() ([]byte, []int) {
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SendTextResponse) GetOutcome() SendTextResponse_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return SendTextResponse_OUTCOME_UNSPECIFIED
+}
+
+func (x *SendTextResponse) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 type ChallengeEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
@@ -792,7 +1090,7 @@ type ChallengeEvent struct {
 
 func (x *ChallengeEvent) Reset() {
 	*x = ChallengeEvent{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +1102,7 @@ func (x *ChallengeEvent) String() string {
 func (*ChallengeEvent) ProtoMessage() {}
 
 func (x *ChallengeEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +1115,7 @@ func (x *ChallengeEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChallengeEvent.ProtoReflect.Descriptor instead.
 func (*ChallengeEvent) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{13}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ChallengeEvent) GetEvent() isChallengeEvent_Event {
@@ -890,7 +1188,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1200,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1213,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{14}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Delivery) GetState() Delivery_State {
@@ -941,7 +1239,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1251,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1264,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{15}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Answer) GetSealed() []byte {
@@ -985,7 +1283,7 @@ type Ended struct {
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1295,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1308,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{16}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Ended) GetReason() Ended_Reason {
@@ -1062,7 +1360,39 @@ const file_tokensvcpb_tokensvc_proto_rawDesc = "" +
 	"\fchallenge_id\x18\x01 \x01(\tR\vchallengeId\";\n" +
 	"\x16CancelChallengeRequest\x12!\n" +
 	"\fchallenge_id\x18\x01 \x01(\tR\vchallengeId\"\x19\n" +
-	"\x17CancelChallengeResponse\"\xc7\x01\n" +
+	"\x17CancelChallengeResponse\"\xab\x01\n" +
+	"\x0fSendTextRequest\x12\x17\n" +
+	"\atext_id\x18\x01 \x01(\tR\x06textId\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\tR\x06number\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x15\n" +
+	"\x06ttl_ms\x18\x04 \x01(\rR\x05ttlMs\x12<\n" +
+	"\agateway\x18\x05 \x01(\v2\".sallyport.tokensvc.v1.TextGatewayR\agateway\"\xb2\x01\n" +
+	"\vTextGateway\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x16\n" +
+	"\x06secret\x18\x04 \x01(\tR\x06secret\x12\x12\n" +
+	"\x04from\x18\x05 \x01(\tR\x04from\x12\x1f\n" +
+	"\vsystem_type\x18\x06 \x01(\tR\n" +
+	"systemType\x12\x1c\n" +
+	"\tauthority\x18\a \x01(\tR\tauthority\"\xa0\x02\n" +
+	"\x10SendTextResponse\x12I\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2/.sallyport.tokensvc.v1.SendTextResponse.OutcomeR\aoutcome\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\"\xa8\x01\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\b\n" +
+	"\x04SENT\x10\x01\x12\r\n" +
+	"\tUNCERTAIN\x10\x02\x12\x0e\n" +
+	"\n" +
+	"BAD_NUMBER\x10\x03\x12\x0e\n" +
+	"\n" +
+	"CREDENTIAL\x10\x04\x12\r\n" +
+	"\tTHROTTLED\x10\x05\x12\x0f\n" +
+	"\vUNAVAILABLE\x10\x06\x12\f\n" +
+	"\bREJECTED\x10\a\x12\r\n" +
+	"\tFORBIDDEN\x10\b\x12\x0e\n" +
+	"\n" +
+	"NO_GATEWAY\x10\t\"\xc7\x01\n" +
 	"\x0eChallengeEvent\x12=\n" +
 	"\bdelivery\x18\x01 \x01(\v2\x1f.sallyport.tokensvc.v1.DeliveryH\x00R\bdelivery\x127\n" +
 	"\x06answer\x18\x02 \x01(\v2\x1d.sallyport.tokensvc.v1.AnswerH\x00R\x06answer\x124\n" +
@@ -1090,7 +1420,7 @@ const file_tokensvcpb_tokensvc_proto_rawDesc = "" +
 	"\n" +
 	"SUPERSEDED\x10\x02\x12\r\n" +
 	"\tCANCELLED\x10\x03\x12\v\n" +
-	"\aUNKNOWN\x10\x042\x8d\x06\n" +
+	"\aUNKNOWN\x10\x042\xea\x06\n" +
 	"\fTokenService\x12p\n" +
 	"\x0fCreateEnrolment\x12-.sallyport.tokensvc.v1.CreateEnrolmentRequest\x1a..sallyport.tokensvc.v1.CreateEnrolmentResponse\x12c\n" +
 	"\x0eAwaitEnrolment\x12,.sallyport.tokensvc.v1.AwaitEnrolmentRequest\x1a#.sallyport.tokensvc.v1.Registration\x12p\n" +
@@ -1098,7 +1428,8 @@ const file_tokensvcpb_tokensvc_proto_rawDesc = "" +
 	"\fRemoveDevice\x12*.sallyport.tokensvc.v1.RemoveDeviceRequest\x1a+.sallyport.tokensvc.v1.RemoveDeviceResponse\x12p\n" +
 	"\x0fCreateChallenge\x12-.sallyport.tokensvc.v1.CreateChallengeRequest\x1a..sallyport.tokensvc.v1.CreateChallengeResponse\x12g\n" +
 	"\x0eWatchChallenge\x12,.sallyport.tokensvc.v1.WatchChallengeRequest\x1a%.sallyport.tokensvc.v1.ChallengeEvent0\x01\x12p\n" +
-	"\x0fCancelChallenge\x12-.sallyport.tokensvc.v1.CancelChallengeRequest\x1a..sallyport.tokensvc.v1.CancelChallengeResponseB/Z-github.com/sallyport/sallyport/api/tokensvcpbb\x06proto3"
+	"\x0fCancelChallenge\x12-.sallyport.tokensvc.v1.CancelChallengeRequest\x1a..sallyport.tokensvc.v1.CancelChallengeResponse\x12[\n" +
+	"\bSendText\x12&.sallyport.tokensvc.v1.SendTextRequest\x1a'.sallyport.tokensvc.v1.SendTextResponseB/Z-github.com/sallyport/sallyport/api/tokensvcpbb\x06proto3"
 
 var (
 	file_tokensvcpb_tokensvc_proto_rawDescOnce sync.Once
@@ -1112,54 +1443,62 @@ func file_tokensvcpb_tokensvc_proto_rawDescGZIP() []byte {
 	return file_tokensvcpb_tokensvc_proto_rawDescData
 }
 
-var file_tokensvcpb_tokensvc_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tokensvcpb_tokensvc_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_tokensvcpb_tokensvc_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_tokensvcpb_tokensvc_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_tokensvcpb_tokensvc_proto_goTypes = []any{
-	(Delivery_State)(0),             // 0: sallyport.tokensvc.v1.Delivery.State
-	(Ended_Reason)(0),               // 1: sallyport.tokensvc.v1.Ended.Reason
-	(*CreateEnrolmentRequest)(nil),  // 2: sallyport.tokensvc.v1.CreateEnrolmentRequest
-	(*CreateEnrolmentResponse)(nil), // 3: sallyport.tokensvc.v1.CreateEnrolmentResponse
-	(*AwaitEnrolmentRequest)(nil),   // 4: sallyport.tokensvc.v1.AwaitEnrolmentRequest
-	(*Registration)(nil),            // 5: sallyport.tokensvc.v1.Registration
-	(*FinishEnrolmentRequest)(nil),  // 6: sallyport.tokensvc.v1.FinishEnrolmentRequest
-	(*FinishEnrolmentResponse)(nil), // 7: sallyport.tokensvc.v1.FinishEnrolmentResponse
-	(*RemoveDeviceRequest)(nil),     // 8: sallyport.tokensvc.v1.RemoveDeviceRequest
-	(*RemoveDeviceResponse)(nil),    // 9: sallyport.tokensvc.v1.RemoveDeviceResponse
-	(*CreateChallengeRequest)(nil),  // 10: sallyport.tokensvc.v1.CreateChallengeRequest
-	(*CreateChallengeResponse)(nil), // 11: sallyport.tokensvc.v1.CreateChallengeResponse
-	(*WatchChallengeRequest)(nil),   // 12: sallyport.tokensvc.v1.WatchChallengeRequest
-	(*CancelChallengeRequest)(nil),  // 13: sallyport.tokensvc.v1.CancelChallengeRequest
-	(*CancelChallengeResponse)(nil), // 14: sallyport.tokensvc.v1.CancelChallengeResponse
-	(*ChallengeEvent)(nil),          // 15: sallyport.tokensvc.v1.ChallengeEvent
-	(*Delivery)(nil),                // 16: sallyport.tokensvc.v1.Delivery
-	(*Answer)(nil),                  // 17: sallyport.tokensvc.v1.Answer
-	(*Ended)(nil),                   // 18: sallyport.tokensvc.v1.Ended
+	(SendTextResponse_Outcome)(0),   // 0: sallyport.tokensvc.v1.SendTextResponse.Outcome
+	(Delivery_State)(0),             // 1: sallyport.tokensvc.v1.Delivery.State
+	(Ended_Reason)(0),               // 2: sallyport.tokensvc.v1.Ended.Reason
+	(*CreateEnrolmentRequest)(nil),  // 3: sallyport.tokensvc.v1.CreateEnrolmentRequest
+	(*CreateEnrolmentResponse)(nil), // 4: sallyport.tokensvc.v1.CreateEnrolmentResponse
+	(*AwaitEnrolmentRequest)(nil),   // 5: sallyport.tokensvc.v1.AwaitEnrolmentRequest
+	(*Registration)(nil),            // 6: sallyport.tokensvc.v1.Registration
+	(*FinishEnrolmentRequest)(nil),  // 7: sallyport.tokensvc.v1.FinishEnrolmentRequest
+	(*FinishEnrolmentResponse)(nil), // 8: sallyport.tokensvc.v1.FinishEnrolmentResponse
+	(*RemoveDeviceRequest)(nil),     // 9: sallyport.tokensvc.v1.RemoveDeviceRequest
+	(*RemoveDeviceResponse)(nil),    // 10: sallyport.tokensvc.v1.RemoveDeviceResponse
+	(*CreateChallengeRequest)(nil),  // 11: sallyport.tokensvc.v1.CreateChallengeRequest
+	(*CreateChallengeResponse)(nil), // 12: sallyport.tokensvc.v1.CreateChallengeResponse
+	(*WatchChallengeRequest)(nil),   // 13: sallyport.tokensvc.v1.WatchChallengeRequest
+	(*CancelChallengeRequest)(nil),  // 14: sallyport.tokensvc.v1.CancelChallengeRequest
+	(*CancelChallengeResponse)(nil), // 15: sallyport.tokensvc.v1.CancelChallengeResponse
+	(*SendTextRequest)(nil),         // 16: sallyport.tokensvc.v1.SendTextRequest
+	(*TextGateway)(nil),             // 17: sallyport.tokensvc.v1.TextGateway
+	(*SendTextResponse)(nil),        // 18: sallyport.tokensvc.v1.SendTextResponse
+	(*ChallengeEvent)(nil),          // 19: sallyport.tokensvc.v1.ChallengeEvent
+	(*Delivery)(nil),                // 20: sallyport.tokensvc.v1.Delivery
+	(*Answer)(nil),                  // 21: sallyport.tokensvc.v1.Answer
+	(*Ended)(nil),                   // 22: sallyport.tokensvc.v1.Ended
 }
 var file_tokensvcpb_tokensvc_proto_depIdxs = []int32{
-	16, // 0: sallyport.tokensvc.v1.ChallengeEvent.delivery:type_name -> sallyport.tokensvc.v1.Delivery
-	17, // 1: sallyport.tokensvc.v1.ChallengeEvent.answer:type_name -> sallyport.tokensvc.v1.Answer
-	18, // 2: sallyport.tokensvc.v1.ChallengeEvent.ended:type_name -> sallyport.tokensvc.v1.Ended
-	0,  // 3: sallyport.tokensvc.v1.Delivery.state:type_name -> sallyport.tokensvc.v1.Delivery.State
-	1,  // 4: sallyport.tokensvc.v1.Ended.reason:type_name -> sallyport.tokensvc.v1.Ended.Reason
-	2,  // 5: sallyport.tokensvc.v1.TokenService.CreateEnrolment:input_type -> sallyport.tokensvc.v1.CreateEnrolmentRequest
-	4,  // 6: sallyport.tokensvc.v1.TokenService.AwaitEnrolment:input_type -> sallyport.tokensvc.v1.AwaitEnrolmentRequest
-	6,  // 7: sallyport.tokensvc.v1.TokenService.FinishEnrolment:input_type -> sallyport.tokensvc.v1.FinishEnrolmentRequest
-	8,  // 8: sallyport.tokensvc.v1.TokenService.RemoveDevice:input_type -> sallyport.tokensvc.v1.RemoveDeviceRequest
-	10, // 9: sallyport.tokensvc.v1.TokenService.CreateChallenge:input_type -> sallyport.tokensvc.v1.CreateChallengeRequest
-	12, // 10: sallyport.tokensvc.v1.TokenService.WatchChallenge:input_type -> sallyport.tokensvc.v1.WatchChallengeRequest
-	13, // 11: sallyport.tokensvc.v1.TokenService.CancelChallenge:input_type -> sallyport.tokensvc.v1.CancelChallengeRequest
-	3,  // 12: sallyport.tokensvc.v1.TokenService.CreateEnrolment:output_type -> sallyport.tokensvc.v1.CreateEnrolmentResponse
-	5,  // 13: sallyport.tokensvc.v1.TokenService.AwaitEnrolment:output_type -> sallyport.tokensvc.v1.Registration
-	7,  // 14: sallyport.tokensvc.v1.TokenService.FinishEnrolment:output_type -> sallyport.tokensvc.v1.FinishEnrolmentResponse
-	9,  // 15: sallyport.tokensvc.v1.TokenService.RemoveDevice:output_type -> sallyport.tokensvc.v1.RemoveDeviceResponse
-	11, // 16: sallyport.tokensvc.v1.TokenService.CreateChallenge:output_type -> sallyport.tokensvc.v1.CreateChallengeResponse
-	15, // 17: sallyport.tokensvc.v1.TokenService.WatchChallenge:output_type -> sallyport.tokensvc.v1.ChallengeEvent
-	14, // 18: sallyport.tokensvc.v1.TokenService.CancelChallenge:output_type -> sallyport.tokensvc.v1.CancelChallengeResponse
-	12, // [12:19] is the sub-list for method output_type
-	5,  // [5:12] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	17, // 0: sallyport.tokensvc.v1.SendTextRequest.gateway:type_name -> sallyport.tokensvc.v1.TextGateway
+	0,  // 1: sallyport.tokensvc.v1.SendTextResponse.outcome:type_name -> sallyport.tokensvc.v1.SendTextResponse.Outcome
+	20, // 2: sallyport.tokensvc.v1.ChallengeEvent.delivery:type_name -> sallyport.tokensvc.v1.Delivery
+	21, // 3: sallyport.tokensvc.v1.ChallengeEvent.answer:type_name -> sallyport.tokensvc.v1.Answer
+	22, // 4: sallyport.tokensvc.v1.ChallengeEvent.ended:type_name -> sallyport.tokensvc.v1.Ended
+	1,  // 5: sallyport.tokensvc.v1.Delivery.state:type_name -> sallyport.tokensvc.v1.Delivery.State
+	2,  // 6: sallyport.tokensvc.v1.Ended.reason:type_name -> sallyport.tokensvc.v1.Ended.Reason
+	3,  // 7: sallyport.tokensvc.v1.TokenService.CreateEnrolment:input_type -> sallyport.tokensvc.v1.CreateEnrolmentRequest
+	5,  // 8: sallyport.tokensvc.v1.TokenService.AwaitEnrolment:input_type -> sallyport.tokensvc.v1.AwaitEnrolmentRequest
+	7,  // 9: sallyport.tokensvc.v1.TokenService.FinishEnrolment:input_type -> sallyport.tokensvc.v1.FinishEnrolmentRequest
+	9,  // 10: sallyport.tokensvc.v1.TokenService.RemoveDevice:input_type -> sallyport.tokensvc.v1.RemoveDeviceRequest
+	11, // 11: sallyport.tokensvc.v1.TokenService.CreateChallenge:input_type -> sallyport.tokensvc.v1.CreateChallengeRequest
+	13, // 12: sallyport.tokensvc.v1.TokenService.WatchChallenge:input_type -> sallyport.tokensvc.v1.WatchChallengeRequest
+	14, // 13: sallyport.tokensvc.v1.TokenService.CancelChallenge:input_type -> sallyport.tokensvc.v1.CancelChallengeRequest
+	16, // 14: sallyport.tokensvc.v1.TokenService.SendText:input_type -> sallyport.tokensvc.v1.SendTextRequest
+	4,  // 15: sallyport.tokensvc.v1.TokenService.CreateEnrolment:output_type -> sallyport.tokensvc.v1.CreateEnrolmentResponse
+	6,  // 16: sallyport.tokensvc.v1.TokenService.AwaitEnrolment:output_type -> sallyport.tokensvc.v1.Registration
+	8,  // 17: sallyport.tokensvc.v1.TokenService.FinishEnrolment:output_type -> sallyport.tokensvc.v1.FinishEnrolmentResponse
+	10, // 18: sallyport.tokensvc.v1.TokenService.RemoveDevice:output_type -> sallyport.tokensvc.v1.RemoveDeviceResponse
+	12, // 19: sallyport.tokensvc.v1.TokenService.CreateChallenge:output_type -> sallyport.tokensvc.v1.CreateChallengeResponse
+	19, // 20: sallyport.tokensvc.v1.TokenService.WatchChallenge:output_type -> sallyport.tokensvc.v1.ChallengeEvent
+	15, // 21: sallyport.tokensvc.v1.TokenService.CancelChallenge:output_type -> sallyport.tokensvc.v1.CancelChallengeResponse
+	18, // 22: sallyport.tokensvc.v1.TokenService.SendText:output_type -> sallyport.tokensvc.v1.SendTextResponse
+	15, // [15:23] is the sub-list for method output_type
+	7,  // [7:15] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_tokensvcpb_tokensvc_proto_init() }
@@ -1167,7 +1506,7 @@ func file_tokensvcpb_tokensvc_proto_init() {
 	if File_tokensvcpb_tokensvc_proto != nil {
 		return
 	}
-	file_tokensvcpb_tokensvc_proto_msgTypes[13].OneofWrappers = []any{
+	file_tokensvcpb_tokensvc_proto_msgTypes[16].OneofWrappers = []any{
 		(*ChallengeEvent_Delivery)(nil),
 		(*ChallengeEvent_Answer)(nil),
 		(*ChallengeEvent_Ended)(nil),
@@ -1177,8 +1516,8 @@ func file_tokensvcpb_tokensvc_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tokensvcpb_tokensvc_proto_rawDesc), len(file_tokensvcpb_tokensvc_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   17,
+			NumEnums:      3,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

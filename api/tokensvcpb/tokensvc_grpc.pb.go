@@ -30,6 +30,7 @@ const (
 	TokenService_CreateChallenge_FullMethodName = "/sallyport.tokensvc.v1.TokenService/CreateChallenge"
 	TokenService_WatchChallenge_FullMethodName  = "/sallyport.tokensvc.v1.TokenService/WatchChallenge"
 	TokenService_CancelChallenge_FullMethodName = "/sallyport.tokensvc.v1.TokenService/CancelChallenge"
+	TokenService_SendText_FullMethodName        = "/sallyport.tokensvc.v1.TokenService/SendText"
 )
 
 // TokenServiceClient is the client API for TokenService service.
@@ -52,6 +53,10 @@ type TokenServiceClient interface {
 	WatchChallenge(ctx context.Context, in *WatchChallengeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ChallengeEvent], error)
 	// Ends a challenge without an answer (the user cancelled on the page).
 	CancelChallenge(ctx context.Context, in *CancelChallengeRequest, opts ...grpc.CallOption) (*CancelChallengeResponse, error)
+	// Sends a text message (SMS) with a code, and answers what became of it: within 9 s. Idempotent by id: asking
+	// again sends nothing twice, and is answered the same; after an outcome other than SENT and UNCERTAIN it tries
+	// again. What comes with it is forgotten once it is answered.
+	SendText(ctx context.Context, in *SendTextRequest, opts ...grpc.CallOption) (*SendTextResponse, error)
 }
 
 type tokenServiceClient struct {
@@ -141,6 +146,16 @@ func (c *tokenServiceClient) CancelChallenge(ctx context.Context, in *CancelChal
 	return out, nil
 }
 
+func (c *tokenServiceClient) SendText(ctx context.Context, in *SendTextRequest, opts ...grpc.CallOption) (*SendTextResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SendTextResponse)
+	err := c.cc.Invoke(ctx, TokenService_SendText_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TokenServiceServer is the server API for TokenService service.
 // All implementations must embed UnimplementedTokenServiceServer
 // for forward compatibility.
@@ -161,6 +176,10 @@ type TokenServiceServer interface {
 	WatchChallenge(*WatchChallengeRequest, grpc.ServerStreamingServer[ChallengeEvent]) error
 	// Ends a challenge without an answer (the user cancelled on the page).
 	CancelChallenge(context.Context, *CancelChallengeRequest) (*CancelChallengeResponse, error)
+	// Sends a text message (SMS) with a code, and answers what became of it: within 9 s. Idempotent by id: asking
+	// again sends nothing twice, and is answered the same; after an outcome other than SENT and UNCERTAIN it tries
+	// again. What comes with it is forgotten once it is answered.
+	SendText(context.Context, *SendTextRequest) (*SendTextResponse, error)
 	mustEmbedUnimplementedTokenServiceServer()
 }
 
@@ -191,6 +210,9 @@ func (UnimplementedTokenServiceServer) WatchChallenge(*WatchChallengeRequest, gr
 }
 func (UnimplementedTokenServiceServer) CancelChallenge(context.Context, *CancelChallengeRequest) (*CancelChallengeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelChallenge not implemented")
+}
+func (UnimplementedTokenServiceServer) SendText(context.Context, *SendTextRequest) (*SendTextResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SendText not implemented")
 }
 func (UnimplementedTokenServiceServer) mustEmbedUnimplementedTokenServiceServer() {}
 func (UnimplementedTokenServiceServer) testEmbeddedByValue()                      {}
@@ -332,6 +354,24 @@ func _TokenService_CancelChallenge_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TokenService_SendText_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SendTextRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).SendText(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_SendText_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).SendText(ctx, req.(*SendTextRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TokenService_ServiceDesc is the grpc.ServiceDesc for TokenService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -362,6 +402,10 @@ var TokenService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelChallenge",
 			Handler:    _TokenService_CancelChallenge_Handler,
+		},
+		{
+			MethodName: "SendText",
+			Handler:    _TokenService_SendText_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/tokensvc/push"
 	"github.com/sallyport/sallyport/tokensvc/push/apns"
 	"github.com/sallyport/sallyport/tokensvc/push/fcm"
+	"github.com/sallyport/sallyport/tokensvc/sms"
 	"github.com/sallyport/sallyport/web/authenticator"
 )
 
@@ -37,6 +38,10 @@ type tokenSettings struct {
 	apnsCert, apnsCertKey        string
 	fcmAccount, fcmURL, fcmToken string
 	pushCA                       string
+	sms                          sms.Gateway
+	smsKind                      string
+	smsSecret, smsCA             string
+	smsAllowed                   []string
 	delay                        time.Duration
 }
 
@@ -47,7 +52,7 @@ func newTokenServiceCommand() *cobra.Command {
 		Use:   "tokensvc",
 		Short: "Run a replica of the token service",
 		Long: `Runs one replica of the token service until it is told to stop (SIGTERM, Ctrl-C). It takes challenges from
-appliances, sends pushes through APNs and FCM, and passes the answers of devices back.`,
+appliances, sends pushes through APNs and FCM and text messages through gateways, and passes the answers of devices back.`,
 		Example: `  sallyport tokensvc --redis redis://localhost --cert tokens.crt --key tokens.key --appliance-ca keys/ca.crt \
       --device-url https://tokens.example --apns-key AuthKey.p8 --apns-key-id ABC123DEFG --apns-team-id DEF123GHIJ --apns-topic org.example.app`,
 		Args: cobra.NoArgs,
@@ -85,6 +90,14 @@ appliances, sends pushes through APNs and FCM, and passes the answers of devices
 	f.StringVar(&s.fcmURL, "fcm-url", "", "FCM (default: Google's)")
 	f.StringVar(&s.fcmToken, "fcm-token-url", "", "OAuth token address (default: the one in the service account)")
 	f.StringVar(&s.pushCA, "push-ca", "", "PEM file with the authority of both (default: the system's)")
+	f.StringVar(&s.smsKind, "sms-kind", "", "gateway for text messages of enterprises without one of their own: twilio, smpp or webhook (default: none)")
+	f.StringVar(&s.sms.URL, "sms-url", "", "its address: https://…, smpps://host:port or smpp://host:port")
+	f.StringVar(&s.sms.User, "sms-user", "", "account's SID or SID:key SID (twilio), system id (smpp)")
+	f.StringVar(&s.smsSecret, "sms-secret-file", "", "file with the auth token (twilio), the password (smpp) or the signing secret (webhook)")
+	f.StringVar(&s.sms.From, "sms-from", "", "sender: a number, a short code, a name, or the SID of a messaging service")
+	f.StringVar(&s.sms.SystemType, "sms-system-type", "", "system type (smpp)")
+	f.StringVar(&s.smsCA, "sms-ca", "", "PEM file with the authority of its certificate (default: the system's)")
+	f.StringArrayVar(&s.smsAllowed, "sms-allow-network", nil, "address or network, not of the public internet, in which enterprises may have their gateways")
 	f.DurationVar(&s.delay, "shutdown-delay", 0, "how long to go on after saying 'not ready', for load balancers to notice")
 	return c
 }
@@ -131,8 +144,39 @@ func (s *tokenSettings) config(ctx context.Context, log *slog.Logger) (cfg token
 		cfg.WebPush.URL = s.pushURL
 		cfg.WebPush.Provider = deviceproto.ProviderFCM
 	}
+	if cfg.Texts, err = s.texts(); err != nil {
+		return cfg, err
+	}
 	cfg.Senders, err = s.senders(ctx, log)
 	return cfg, err
+}
+
+// texts reads how text messages are sent.
+func (s *tokenSettings) texts() (cfg tokensvc.TextConfig, err error) {
+	for _, n := range s.smsAllowed {
+		p, err := parseNetwork(n)
+		if err != nil {
+			return cfg, &usageError{fmt.Errorf("sms-allow-network %q: use an address or a network", n)}
+		}
+		cfg.Allowed = append(cfg.Allowed, p)
+	}
+	if s.smsKind == "" {
+		return cfg, nil
+	}
+	own := s.sms
+	own.Kind = sms.Kind(s.smsKind)
+	if own.Secret, err = secretFile(s.smsSecret); err != nil {
+		return cfg, fmt.Errorf("read secret of the gateway for text messages: %w", err)
+	}
+	if s.smsCA != "" {
+		text, err := os.ReadFile(s.smsCA)
+		if err != nil {
+			return cfg, fmt.Errorf("read authority of the gateway for text messages: %w", err)
+		}
+		own.Authority = string(text)
+	}
+	cfg.Own = &own
+	return cfg, nil
 }
 
 func (s *tokenSettings) applianceTLS() (*tls.Config, error) {

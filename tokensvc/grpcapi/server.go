@@ -59,6 +59,7 @@ type Config struct {
 	Store       Store
 	Events      Waiter
 	Sender      Sender
+	Texts       Texts
 	Revocations Revocations
 	DeviceURL   string
 	Owner       string

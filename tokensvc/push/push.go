@@ -7,8 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -90,16 +88,4 @@ type Sender interface {
 func CollapseID(d sallyport.DeviceID) string {
 	sum := sha256.Sum256([]byte("sallyport/v1 collapse " + string(d)))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// RetryAfter reads the header of that name, in seconds or as a date (RFC 9110 section 10.2.3).
-func RetryAfter(h http.Header, now time.Time) time.Duration {
-	value := h.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
-		return time.Duration(min(seconds, 86400)) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
-	}
-	return 0
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/sideshow/apns2/payload"
 	"github.com/sideshow/apns2/token"
 
+	"github.com/sallyport/sallyport/internal/httpstatus"
 	"github.com/sallyport/sallyport/tokensvc/push"
 )
 
@@ -176,7 +177,7 @@ func (s *Sender) try(ctx context.Context, m push.Message) (answer, error) {
 		// Something in front of Apple answered, without a reason that could be read.
 		resp = &apns2.Response{StatusCode: status}
 	}
-	return answer{Response: resp, retryAfter: push.RetryAfter(header, s.now())}, nil
+	return answer{Response: resp, retryAfter: httpstatus.RetryAfter(header, s.now())}, nil
 }
 
 // renew makes a new provider token; false when the last one is too young for that to help.

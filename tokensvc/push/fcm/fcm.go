@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 	"google.golang.org/api/option"
 
+	"github.com/sallyport/sallyport/internal/httpstatus"
 	"github.com/sallyport/sallyport/tokensvc/push"
 )
 
@@ -127,7 +128,7 @@ func (s *Sender) try(ctx context.Context, m push.Message) push.Result {
 		return push.Result{Outcome: push.Sent}
 	}
 	status, header := seen.Last()
-	return classify(err, status, push.RetryAfter(header, s.now()))
+	return classify(err, status, httpstatus.RetryAfter(header, s.now()))
 }
 
 func (s *Sender) message(m push.Message) *messaging.Message {
