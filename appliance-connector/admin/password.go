@@ -1,28 +1,13 @@
 package admin
 
 import (
-	"crypto/rand"
-	"crypto/subtle"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/crypto/argon2"
-
 	"github.com/sallyport/sallyport"
-)
-
-// Argon2id (RFC 9106) as OWASP advises it for 2 lanes at most: 19 MiB, two passes, one lane. A hash says its
-// own parameters, so that they can be raised and old hashes still be checked.
-const (
-	argonMemory = 19 << 10 // KiB
-	argonTime   = 2
-	argonLanes  = 1
-	argonSize   = 32
-	saltSize    = 16
+	"github.com/sallyport/sallyport/internal/secrethash"
 )
 
 // Bounds of a local password, in characters. No rules about kinds of characters: length is what helps
@@ -35,45 +20,16 @@ const (
 // initialMark stands before the hash of a password that somebody else set: it must be changed first.
 const initialMark = "initial:"
 
-// hashPassword makes the text that is kept of a password: "$argon2id$v=19$m=…,t=…,p=…$salt$hash".
-func hashPassword(password sallyport.Secret) string {
-	var salt [saltSize]byte
-	rand.Read(salt[:])
-	sum := argon2.IDKey([]byte(password), salt[:], argonTime, argonMemory, argonLanes, argonSize)
-	b64 := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes, b64(salt[:]), b64(sum))
-}
-
-// errHash means that what is kept is no hash of ours.
-var errHash = errors.New("the kept hash of the password cannot be read")
+// hashPassword makes the text that is kept of a password.
+func hashPassword(password sallyport.Secret) string { return secrethash.Make(password) }
 
 // matchPassword checks a password against what hashPassword made, marked or not.
 func matchPassword(kept string, password sallyport.Secret) (bool, error) {
-	var version, memory, passes uint32
-	var lanes uint8
-	var salt, sum string
-	kept = strings.TrimPrefix(kept, initialMark)
-	n, err := fmt.Sscanf(strings.ReplaceAll(kept, "$", " "), " argon2id v=%d m=%d,t=%d,p=%d %s %s", &version, &memory, &passes, &lanes, &salt, &sum)
-	if err != nil || n != 6 || version != argon2.Version || memory == 0 || memory > 1<<20 || passes == 0 || passes > 16 || lanes == 0 || lanes > 16 {
-		return false, errHash
-	}
-	rawSalt, err := base64.RawStdEncoding.DecodeString(salt)
-	if err != nil {
-		return false, errHash
-	}
-	want, err := base64.RawStdEncoding.DecodeString(sum)
-	if err != nil || len(want) < 16 || len(want) > 64 {
-		return false, errHash
-	}
-	got := argon2.IDKey([]byte(password), rawSalt, passes, memory, lanes, uint32(len(want)))
-	return subtle.ConstantTimeCompare(got, want) == 1, nil
+	return secrethash.Match(strings.TrimPrefix(kept, initialMark), password)
 }
 
 // burn takes as long as checking a password, for names that have none here.
-func burn(password sallyport.Secret) {
-	var salt [saltSize]byte
-	argon2.IDKey([]byte(password), salt[:], argonTime, argonMemory, argonLanes, argonSize)
-}
+func burn(password sallyport.Secret) { secrethash.Burn(password) }
 
 // checkPassword says what is wrong with a new local password, "" for nothing.
 func checkPassword(password sallyport.Secret, name string) string {
