@@ -33,7 +33,8 @@ type Authenticators struct {
 	Apps     int // devices with the app
 	Phones   int // phone numbers
 	Passkeys int
-	OTP      bool // an OTP token is assigned
+	OTP      bool // an OTP token is assigned whose codes count
+	PIN      bool // there is a PIN to be typed before a token's code
 	External bool // the external token server knows the user
 	// TemporaryCodes are those that were issued and not forgotten; whether one is good depends on the time.
 	TemporaryCodes []TemporaryCode

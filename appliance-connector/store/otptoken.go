@@ -63,7 +63,7 @@ func (s *Store) ImportOTPTokens(ctx context.Context, tokens []sallyport.OTPToken
 }
 
 func (s *Store) importTokens(ctx context.Context, tx *changing, tokens []sallyport.OTPToken) (done ImportedOTPTokens, err error) {
-	known, err := s.knownTokens(ctx, tx.Tx, tokens)
+	known, err := s.knownTokens(ctx, tx.Tx, tokens, s.engine.lockRows)
 	if err != nil {
 		return done, err
 	}
@@ -91,8 +91,45 @@ func (s *Store) importTokens(ctx context.Context, tx *changing, tokens []sallypo
 	return done, tx.record(otpToken+".import", fmt.Sprintf("%d OTP tokens", done.Added), "", nil, map[string]any{"added": serials, "known": done.Known})
 }
 
+// ComparedOTPTokens is what an import would come to.
+type ComparedOTPTokens struct {
+	New   int
+	Known int // there already, just as in the import
+	// Other are the serial numbers of those that are there with another secret or as another kind: the import would
+	// be refused.
+	Other []string
+}
+
+// CompareOTPTokens says what ImportOTPTokens would do, and changes nothing.
+func (s *Store) CompareOTPTokens(ctx context.Context, tokens []sallyport.OTPToken) (c ComparedOTPTokens, err error) {
+	if len(tokens) == 0 || len(tokens) > sallyport.OTPImportMost {
+		return c, invalidf("An import has 1 to %d OTP tokens.", sallyport.OTPImportMost)
+	}
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	var known map[string]sallyport.OTPToken
+	err = s.engine.snapshot(ctx, func(tx *sql.Tx) error {
+		known, err = s.knownTokens(ctx, tx, tokens, "")
+		return err
+	})
+	if err != nil {
+		return c, s.engine.failure("compare OTP tokens", err)
+	}
+	for _, t := range tokens {
+		switch k, is := known[fold(t.Serial)]; {
+		case !is:
+			c.New++
+		case sameToken(k, t):
+			c.Known++
+		default:
+			c.Other = append(c.Other, t.Serial)
+		}
+	}
+	return c, nil
+}
+
 // knownTokens reads those of the tokens that there are already, by their folded serial numbers.
-func (s *Store) knownTokens(ctx context.Context, tx *sql.Tx, tokens []sallyport.OTPToken) (map[string]sallyport.OTPToken, error) {
+func (s *Store) knownTokens(ctx context.Context, tx *sql.Tx, tokens []sallyport.OTPToken, lock string) (map[string]sallyport.OTPToken, error) {
 	known := make(map[string]sallyport.OTPToken)
 	for len(tokens) > 0 {
 		part := tokens[:min(serialsAtOnce, len(tokens))]
@@ -103,7 +140,7 @@ func (s *Store) knownTokens(ctx context.Context, tx *sql.Tx, tokens []sallyport.
 		}
 		var c conditions
 		c.add(`serial_folded IN (`+marks(len(serials))+`)`, serials...)
-		list, err := s.tokensIn(ctx, tx, c)
+		list, err := s.readTokens(ctx, tx, c, lock)
 		if err != nil {
 			return nil, err
 		}
@@ -156,7 +193,11 @@ func (s *Store) otpTokens(ctx context.Context, clause, value string) ([]sallypor
 
 // tokensIn reads tokens inside a transaction, and keeps them from being changed by others until it ends.
 func (s *Store) tokensIn(ctx context.Context, tx *sql.Tx, c conditions) ([]sallyport.OTPToken, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT `+otpTokenColumns+` FROM otp_tokens`+c.where()+s.engine.lockRows, c.args...)
+	return s.readTokens(ctx, tx, c, s.engine.lockRows)
+}
+
+func (s *Store) readTokens(ctx context.Context, tx *sql.Tx, c conditions, lock string) ([]sallyport.OTPToken, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT `+otpTokenColumns+` FROM otp_tokens`+c.where()+lock, c.args...)
 	if err != nil {
 		return nil, fmt.Errorf("read OTP tokens: %w", err)
 	}

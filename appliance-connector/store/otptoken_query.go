@@ -14,8 +14,10 @@ type OTPTokenQuery struct {
 	// Text finds the tokens with it somewhere in the serial number or the account, whatever its case.
 	Text    string
 	Account sallyport.AccountName
-	Kind    sallyport.OTPKind
-	State   sallyport.OTPTokenState
+	// Serial finds the one token of that serial number, whatever its case.
+	Serial string
+	Kind   sallyport.OTPKind
+	State  sallyport.OTPTokenState
 	// Assigned asks for those that have an owner, or have none.
 	Assigned *bool
 	// After is the Next of the page before.
@@ -90,6 +92,7 @@ func (q OTPTokenQuery) conditions() (c conditions, err error) {
 		}
 	}
 	c.equal("account", string(q.Account))
+	c.equal("serial_folded", fold(q.Serial))
 	c.equal("kind", string(q.Kind))
 	c.equal("state", string(q.State))
 	if q.Assigned != nil {

@@ -18,6 +18,7 @@ var accountStanding = fmt.Sprintf(`
 		COALESCE((SELECT method FROM (SELECT method, outcome FROM logins WHERE account = $1 ORDER BY time DESC, id DESC LIMIT %d) l
 			WHERE outcome = 'granted' AND method <> '' LIMIT 1), ''),
 		(SELECT COUNT(*) FROM phones WHERE account = $1),
+		(SELECT COUNT(*) FROM otp_tokens WHERE account = $1 AND state = 'active'), (SELECT COUNT(*) FROM otp_pins WHERE account = $1),
 		COALESCE(u.id, ''), COALESCE(u.domain_id, ''), COALESCE(u.guid, ''), COALESCE(u.account, ''), COALESCE(u.upn, ''), COALESCE(u.dn, ''),
 		COALESCE(u.display_name, ''), COALESCE(u.mail, ''), COALESCE(u.state, ''), COALESCE(u.policy_id, ''), COALESCE(u.policy_from, ''),
 		COALESCE(u.second_factor_since, 0), COALESCE(u.created, 0), COALESCE(u.synchronised, 0), COALESCE(u.version, 0),
@@ -60,16 +61,17 @@ func (s *Store) AccountStanding(ctx context.Context, account sallyport.AccountNa
 
 func (s *Store) scanStanding(rows *sql.Rows, account sallyport.AccountName, into *sallyport.Standing) (revision int64, d sallyport.Device, err error) {
 	var u sallyport.User
-	var since, created, synchronised, issued, expires, enrolled int64
+	var since, created, synchronised, issued, expires, enrolled, tokens, pins int64
 	var seed, details []byte
 	t := sallyport.TemporaryCode{Account: account}
-	if err := rows.Scan(&revision, &into.Has.Last, &into.Has.Phones,
+	if err := rows.Scan(&revision, &into.Has.Last, &into.Has.Phones, &tokens, &pins,
 		&u.ID, &u.Domain, &u.GUID, &u.Account, &u.UPN, &u.DN, &u.DisplayName, &u.Mail, &u.State, &u.Policy, &u.PolicyFrom,
 		&since, &created, &synchronised, &u.Version,
 		&t.ID, &issued, &expires, &t.By,
 		&d.ID, &d.Account, &d.Name, &d.Platform, &d.PublicKey, &seed, &details, &enrolled); err != nil {
 		return 0, d, err
 	}
+	into.Has.OTP, into.Has.PIN = tokens > 0, pins > 0
 	if u.ID != "" {
 		u.SecondFactorSince, u.Created, u.Synchronised = orNever(since), fromMicros(created), fromMicros(synchronised)
 		into.User = &u

@@ -10,7 +10,7 @@ import (
 )
 
 // accountTables are what is kept under an account's name.
-var accountTables = [...]string{"devices", "phones", "enrolments", "temporary_codes", "failures"}
+var accountTables = [...]string{"devices", "phones", "enrolments", "temporary_codes", "otp_pins", "failures"}
 
 // endThings deletes what is kept under names that other users take, and records it. OTP tokens become
 // nobody's.
@@ -80,7 +80,7 @@ func (b *userBatch) moveThings(ctx context.Context) error {
 		names = append(names, m.from)
 	}
 	for _, move := range []func(context.Context, []sallyport.AccountName, map[sallyport.AccountName]sallyport.AccountName) error{
-		b.moveDevices, b.movePhones, b.moveEnrolments, b.moveCodes, b.moveTokens, b.moveFailures,
+		b.moveDevices, b.movePhones, b.moveEnrolments, b.moveCodes, b.moveTokens, b.movePINs, b.moveFailures,
 	} {
 		if err := move(ctx, names, to); err != nil {
 			return err
@@ -216,4 +216,27 @@ func (b *userBatch) moveTokens(ctx context.Context, names []sallyport.AccountNam
 		}
 	}
 	return err
+}
+
+func (b *userBatch) movePINs(ctx context.Context, names []sallyport.AccountName, to map[sallyport.AccountName]sallyport.AccountName) error {
+	rows, err := b.tx.QueryContext(ctx, `SELECT `+otpPINColumns+` FROM otp_pins`+inAccounts(names)+b.store.engine.lockRows, texts(names)...)
+	if err != nil {
+		return fmt.Errorf("read PINs: %w", err)
+	}
+	list, err := collect(rows, b.store.scanOTPPIN)
+	if err != nil {
+		return err
+	}
+	// The account is the key: first they all let go, so that users may swap their names.
+	if _, err := b.tx.ExecContext(ctx, `DELETE FROM otp_pins`+inAccounts(names), texts(names)...); err != nil {
+		return fmt.Errorf("move PINs: %w", err)
+	}
+	for _, p := range list {
+		p.Account = to[p.Account]
+		if _, err := b.tx.ExecContext(ctx, `INSERT INTO otp_pins (account, set_at, set_by, sealed_hash) VALUES ($1, $2, $3, $4)`,
+			string(p.Account), micros(p.Set), p.By, b.store.box.seal(otpPINPlace(p), []byte(p.Hash))); err != nil {
+			return fmt.Errorf("move PIN: %w", err)
+		}
+	}
+	return nil
 }

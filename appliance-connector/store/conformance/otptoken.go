@@ -66,6 +66,11 @@ func otpTokensImported(t *testing.T, e Engine) {
 	}
 	other, upper, wrong := NewOTPToken("FT-1"), NewOTPToken("ft-9"), NewOTPToken("FT-9")
 	other.Seed = sallyport.Key("another-seed")
+	if c, err := s.CompareOTPTokens(ctx, []sallyport.OTPToken{NewOTPToken("FT-9"), h, other}); err != nil || c.New != 1 || c.Known != 1 || !reflect.DeepEqual(c.Other, []string{"FT-1"}) {
+		t.Errorf("compared: %+v, %v", c, err)
+	}
+	_, err = s.CompareOTPTokens(ctx, nil)
+	wantCode(t, err, sallyport.CodeInvalid)
 	wrong.Digits = 5
 	for name, c := range map[string]struct {
 		tokens []sallyport.OTPToken

@@ -36,6 +36,7 @@ func rekeyed(t *testing.T, e Engine) {
 	must(t, s.QueueMail(ctx, newMail("m1")))
 	_, err = s.AssignOTPToken(ctx, importTokens(t, s, NewOTPToken("FT-1"))["FT-1"].ID, 1, alice)
 	must(t, err)
+	must(t, s.SetOTPPIN(ctx, NewOTPPIN(alice)))
 	before, err := s.Revision(ctx)
 	must(t, err)
 	wantCode(t, s.Rekey(ctx, Master()[:31]), sallyport.CodeInvalid)
@@ -111,8 +112,11 @@ func readsAll(t *testing.T, s *store.Store) {
 	must(t, err)
 	phones, err := s.Phones(ctx, alice)
 	must(t, err)
+	pin, err := s.OTPPIN(ctx, alice)
+	must(t, err)
 	for name, equal := range map[string]bool{
 		"phone number": len(phones) == 1 && phones[0] == NewPhone(1, alice),
+		"PIN":          pin != nil && pin.Hash == NewOTPPIN(alice).Hash,
 		"message":      message.Text == newMail("m1").Text,
 		"integration":  i.Secret == NewIntegration("a", 1).Secret && i.PreviousSecret == "secret-before", "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
 		"enrolment": bytes.Equal(enrolment.Secret, Master()), "invitation": invites[0].Secret == "JOIN-CODE", "password": hash == "hash-of-b",
