@@ -10,6 +10,8 @@
 //	enrolled, but nothing of it allowed ─▶ refuse
 //	not enrolled: by the enrol rule ─────▶ password alone, enrol, or refuse
 //
+// That is for those whose password was right. WithoutPassword says who need not give one.
+//
 // Whatever is configured, who has enrolled the app never gets in with the password alone, and nobody is
 // asked for what he has not got. While the database does not answer nobody gets in with the password
 // alone: the user may have enrolled meanwhile.
@@ -79,7 +81,7 @@ func (d Decision) Takes(m sallyport.Method) bool {
 
 // Typed are those of the methods that are given by typing a passcode: all that the gateway's own form takes.
 func (d Decision) Typed() (list []sallyport.Method) {
-	for _, m := range []sallyport.Method{sallyport.MethodCode, sallyport.MethodTemporary} {
+	for _, m := range []sallyport.Method{sallyport.MethodCode, sallyport.MethodOTP, sallyport.MethodTemporary} {
 		if d.Takes(m) {
 			list = append(list, m)
 		}

@@ -82,6 +82,7 @@ func (w *weighing) ask() {
 	methods := w.methods()
 	switch {
 	case len(methods) > 0:
+		w.explainOTP()
 		w.offerEnrolment()
 		w.askFor(methods)
 	case w.has.Enrolled():

@@ -62,6 +62,23 @@ func TestATemporaryCodeIsTakenInTheGatewaysOwnForm(t *testing.T) {
 	}
 }
 
+func TestACodeOfAnOTPTokenIsTakenInTheGatewaysOwnForm(t *testing.T) {
+	a := start(t, nil, time.Millisecond)
+	if !ask(t, a, packet(t, "olga", "70123456")) {
+		t.Errorf("refused:\n%s", a.log)
+	}
+	if ask(t, a, packet(t, "olga", "70123457")) || ask(t, a, packet(t, "paul", "70123456")) {
+		t.Error("taken though it is wrong, or not allowed")
+	}
+	if !strings.Contains(a.log.String(), "no second factor to check") {
+		t.Errorf("log:\n%s", a.log)
+	}
+	logins, _, _ := a.records.told()
+	if r := logins[0]; r.Method != sallyport.MethodOTP || r.Outcome != sallyport.OutcomeGranted || r.Account != olga {
+		t.Errorf("recorded: %+v", r)
+	}
+}
+
 // The gateway's integration admits users without a licence, and the enrol rule lets users in who have
 // not enrolled: neither is a second factor.
 func TestPolicyHoldsInTheGatewaysOwnFormAsWell(t *testing.T) {

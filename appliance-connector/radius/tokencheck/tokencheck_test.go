@@ -29,6 +29,7 @@ const (
 	vpn    = sallyport.IntegrationID("vpn")
 	alice  = sallyport.AccountName(`hospital\alice`)
 	carol  = sallyport.AccountName(`hospital\carol`)
+	olga   = sallyport.AccountName(`hospital\olga`)
 	secret = "gateway-shared-secret-22"
 )
 
@@ -60,7 +61,7 @@ func (d *directory) Identify(_ context.Context, typed string) (sallyport.Account
 	return "", sallyport.Errorf(sallyport.CodeNotFound, "no such user", nil)
 }
 
-// codes takes 123456 from alice, once, and from carol the temporary code 87654321.
+// codes takes 123456 from alice, once, from carol the temporary code 87654321, and from olga 70123456 of her token.
 type codes struct{ used atomic.Bool }
 
 func (c *codes) CheckCode(_ context.Context, account sallyport.AccountName, code sallyport.Secret, _ string, methods []sallyport.Method, _ []sallyport.Secret) (sallyport.Method, string, error) {
@@ -69,6 +70,8 @@ func (c *codes) CheckCode(_ context.Context, account sallyport.AccountName, code
 		return "", "", errors.New("store is locked")
 	case account == carol && code == "87654321" && slices.Contains(methods, sallyport.MethodTemporary):
 		return sallyport.MethodTemporary, "", nil
+	case account == olga && code == "70123456" && slices.Contains(methods, sallyport.MethodOTP):
+		return sallyport.MethodOTP, "", nil
 	case account != alice || code != "123456" || !slices.Contains(methods, sallyport.MethodCode):
 		return "", "wrong code", nil
 	case !c.used.CompareAndSwap(false, true):
@@ -101,6 +104,11 @@ func (people) Standing(_ context.Context, account sallyport.AccountName) (sallyp
 		s.Policy.Licensed = false
 	case "grace":
 		s.Has = sallyport.Authenticators{Phones: 1}
+	case "olga", "paul": // both have a token, and it is allowed to her
+		s.Has = sallyport.Authenticators{OTP: true}
+		if account == olga {
+			s.Workflow.Allowed = append(s.Workflow.Allowed, sallyport.PasswordAndOTP)
+		}
 	case "visitor":
 		s.User = nil
 		s.Has = sallyport.Authenticators{}
