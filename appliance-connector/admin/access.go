@@ -7,6 +7,7 @@ import "github.com/sallyport/sallyport"
 var reads = map[Operation]bool{
 	"Administrator": true, "AdministratorFactors": true, "Administrators": true, "GrantDomains": true, "RoleGrants": true, "ConsoleSettings": true,
 	"Overview": true, "Users": true, "User": true, "EachUser": true, "Devices": true, "TemporaryCodes": true,
+	"OTPTokens": true, "OTPToken": true, "OTPTokenBySerial": true, "UserOTPTokens": true, "OTPPIN": true,
 	"UserPolicies": true, "UserPolicy": true, "PolicyRules": true, "Licences": true, "LoginWorkflow": true, "EnrolRules": true, "EnrolRule": true,
 	"Logins": true, "UserLogins": true, "ExplainLogin": true, "EachLogin": true, "RADIUSRequests": true, "EachRADIUSRequest": true,
 	"AuditRecords": true, "AuditRecord": true, "EachAuditRecord": true, "VerifyAudit": true,

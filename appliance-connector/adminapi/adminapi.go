@@ -108,7 +108,7 @@ func (s *Server) mount(doc *openapi3.T) error {
 func (s *Server) handlers() map[string]handler {
 	all := map[string]handler{"getDescription": (*call).description}
 	for _, of := range []map[string]handler{
-		userHandlers(), policyHandlers(), workflowHandlers(), enrolRuleHandlers(), integrationHandlers(), domainHandlers(),
+		userHandlers(), otpTokenHandlers(), policyHandlers(), workflowHandlers(), enrolRuleHandlers(), integrationHandlers(), domainHandlers(),
 		loginHandlers(), auditHandlers(), reportHandlers(), overviewHandlers(), administratorHandlers(),
 	} {
 		for id, h := range of {

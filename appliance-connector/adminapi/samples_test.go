@@ -40,6 +40,9 @@ func samples() map[string]func(*world) sample {
 			p := w.policy()
 			return sample{path: "/policy-assignments", body: fmt.Sprintf(`{"policy":%q,"users":[%q]}`, p.ID, w.users["alice"].ID)}
 		},
+		"searchOTPTokens": get("/otp-tokens?q=FT&state=active&kind=totp&assigned=true&limit=2"), "getOTPToken": anOTPToken("", http.StatusOK, false),
+		"unassignOTPToken": anOTPToken("/unassign", http.StatusOK, true), "disableOTPToken": anOTPToken("/disable", http.StatusOK, true),
+		"deleteOTPToken": anOTPToken("", http.StatusNoContent, true), "listUserOTPTokens": ofUser("/otp-tokens", http.StatusOK), "getPIN": ofUser("/pin", http.StatusOK), "deletePIN": aPIN,
 		"listUserPolicies": get("/user-policies?limit=1"), "getUserPolicy": get("/user-policies/default"),
 		"addUserPolicy": func(w *world) sample {
 			return sample{path: "/user-policies", body: policyBody(w.fresh("policy")), status: http.StatusCreated}
@@ -153,6 +156,37 @@ func aTemporaryCode(w *world) sample {
 	_, _, err := w.admin.IssueTemporaryCode(context.Background(), root, w.users["bob"].ID, time.Hour)
 	w.must(err)
 	return sample{path: "/users/" + string(w.users["bob"].ID) + "/revoke-temporary-code", status: http.StatusNoContent}
+}
+
+// anOTPToken is one that bob has: it is his only one.
+func anOTPToken(below string, status int, versioned bool) func(*world) sample {
+	return func(w *world) sample {
+		ctx := context.Background()
+		page, err := w.store.OTPTokens(ctx, store.OTPTokenQuery{Account: w.users["bob"].Account})
+		w.must(err)
+		for _, k := range page.Tokens {
+			w.must(w.store.DeleteOTPToken(ctx, k.ID, 0))
+		}
+		serial := w.fresh("FT-")
+		_, err = w.store.ImportOTPTokens(ctx, []sallyport.OTPToken{{Serial: serial, Kind: sallyport.TOTP, Algorithm: sallyport.SHA1, Digits: 6, Period: time.Minute, Seed: sallyport.Key(tokenSeed)}})
+		w.must(err)
+		page, err = w.store.OTPTokens(ctx, store.OTPTokenQuery{Serial: serial})
+		w.must(err)
+		k, err := w.store.AssignOTPToken(ctx, page.Tokens[0].ID, 0, w.users["bob"].Account)
+		w.must(err)
+		s := sample{path: "/otp-tokens/" + string(k.ID) + below, status: status}
+		if versioned {
+			s.version = k.Version
+		}
+		return s
+	}
+}
+
+const tokenSeed = "seed-of-an-OTP-token"
+
+func aPIN(w *world) sample {
+	w.must(w.store.SetOTPPIN(context.Background(), sallyport.OTPPIN{Account: w.users["alice"].Account, Hash: "hash", Set: w.now(), By: "Helen Desk"}))
+	return sample{path: "/users/" + string(w.users["alice"].ID) + "/pin", status: http.StatusNoContent}
 }
 
 func anAuditRecord(w *world) sample {

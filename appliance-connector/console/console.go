@@ -40,6 +40,8 @@ const (
 	idleTime    = 60 * time.Second
 	maxHeader   = 16 << 10
 	maxBody     = 256 << 10
+	maxUpload   = admin.MaxTokenFile + maxBody
+	uploadTime  = 3 * time.Minute
 	connections = 512
 	graceTime   = 3 * time.Second
 )
@@ -75,6 +77,8 @@ type Server struct {
 	assets    assets
 	// pages are the operations of the pages that there are, by path: the navigation shows those only.
 	pages map[string]admin.Operation
+	// uploads are the paths of forms that bring a file.
+	uploads map[string]bool
 	// running is what Run was called with: what streams ends with it.
 	running context.Context
 	api     apidoc.Reference
@@ -92,7 +96,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{cfg: cfg, admin: cfg.Admin, log: cfg.Log, pages: map[string]admin.Operation{}}
+	s := &Server{cfg: cfg, admin: cfg.Admin, log: cfg.Log, pages: map[string]admin.Operation{}, uploads: map[string]bool{}}
 	var err error
 	if s.assets, err = readAssets(static.Files); err != nil {
 		return nil, fmt.Errorf("read console's files: %w", err)
@@ -164,6 +168,7 @@ func (s *Server) routes() {
 	s.userPolicyRoutes()
 	s.workflowRoutes()
 	s.enrolRuleRoutes()
+	s.otpTokenRoutes()
 	s.directoryRoutes()
 	s.tryLoginRoutes()
 	s.integrationRoutes()

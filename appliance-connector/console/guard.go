@@ -34,7 +34,11 @@ func (s *Server) secure(next echo.HandlerFunc) echo.HandlerFunc {
 			// A browser heeds this only with a certificate that it trusts, and then for every port of the host.
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, maxBody)
+		most := int64(maxBody)
+		if s.uploads[c.Path()] {
+			most = maxUpload
+		}
+		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, most)
 		return next(c)
 	}
 }

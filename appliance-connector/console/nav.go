@@ -24,6 +24,7 @@ func entries() []navItem {
 		{Label: "User policies", Path: "/user-policies", Icon: "badge"},
 		{Label: "Workflow policy", Path: "/workflow-policy", Icon: "flow"},
 		{Label: "Enrol rules", Path: "/enrol-rules", Icon: "phone"},
+		{Label: "OTP tokens", Path: "/otp-tokens", Icon: "token"},
 		{Label: "Directories", Path: "/directories", Icon: "directory"},
 		{Label: "Try it", Path: "/try", Icon: "check"},
 		{Group: "Gateways", Label: "Integrations", Path: "/integrations", Icon: "gateway"},

@@ -3,6 +3,8 @@ package console
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -58,6 +60,27 @@ func (s *Server) act(path string, op admin.Operation, h handler) {
 	}))
 }
 
+// upload is act for a form that brings a file, which is more than other forms may send.
+func (s *Server) upload(path string, op admin.Operation, h handler) {
+	s.uploads[path] = true
+	s.act(path, op, h)
+}
+
+// readUpload reads a form with a file, of somebody who has a session, into memory: what is in the file does not
+// get onto a disk.
+func (r *request) readUpload() error {
+	_ = http.NewResponseController(r.Response()).SetReadDeadline(time.Now().Add(uploadTime)) // where it cannot be set, the usual one ends it
+	err := r.Request().ParseMultipartForm(maxUpload)
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return sallyport.Errorf(sallyport.CodeInvalid, fmt.Sprintf("The file is longer than %d MiB. Split it.", admin.MaxTokenFile>>20), err)
+	case err != nil:
+		return sallyport.Errorf(sallyport.CodeInvalid, "The file did not arrive as a whole. Please try again.", err)
+	}
+	return nil
+}
+
 // own adds a page or a form that concerns nobody but who is signed in.
 func (s *Server) own(method, path string, h handler) { s.echo.Add(method, path, s.signedIn(h)) }
 
@@ -83,6 +106,11 @@ func (s *Server) inSession(h handler) echo.HandlerFunc {
 			return r.signInFirst(err)
 		default:
 			return err
+		}
+		if !safe(c.Request().Method) && s.uploads[c.Path()] {
+			if err := r.readUpload(); err != nil {
+				return err
+			}
 		}
 		if !safe(c.Request().Method) {
 			token := c.Request().Header.Get("X-CSRF-Token")

@@ -224,7 +224,8 @@ func (r *request) tryFacts(t admin.TriedLogin) []Fact {
 		if s.Rule != nil {
 			rule = Cell{Text: s.Rule.Name, Path: "/enrol-rules/" + string(s.Rule.ID)}
 		}
-		out = append(out, Fact{"Enrol rule", rule}, fact("Devices with the app", fmt.Sprint(s.Has.Apps)))
+		out = append(out, Fact{"Enrol rule", rule}, fact("Devices with the app", fmt.Sprint(s.Has.Apps)),
+			fact("OTP token", yesNo(s.Has.OTP)), fact("PIN before its codes", yesNo(s.Has.PIN)))
 		code := Cell{Text: "none"}
 		if c, good := s.Has.TemporaryCode(r.s.cfg.Now()); good {
 			code = Cell{Badge: Badge{"warn", "Good"}, Sub: "until " + stamp(c.Expires)}

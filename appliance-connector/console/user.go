@@ -164,6 +164,9 @@ type userData struct {
 	devices  []sallyport.Device
 	codes    []sallyport.TemporaryCode
 	logins   []sallyport.LoginRecord
+	tokens   []sallyport.OTPToken
+	pin      *sallyport.OTPPIN
+	forms    tokenForms
 }
 
 func (r *request) readUser() (d userData, err error) {
@@ -171,12 +174,14 @@ func (r *request) readUser() (d userData, err error) {
 	if d.user, err = r.s.admin.User(ctx, a, r.userID()); err != nil {
 		return d, err
 	}
-	var errs [4]error
+	var errs [6]error
 	d.policies, errs[0] = r.s.admin.UserPolicies(ctx, a)
 	d.devices, errs[1] = r.s.admin.Devices(ctx, a, d.user.ID)
 	d.codes, errs[2] = r.s.admin.TemporaryCodes(ctx, a, d.user.ID)
 	page, err := r.s.admin.UserLogins(ctx, a, d.user.ID, "", mostRecent)
 	d.logins, errs[3] = page.Logins, err
+	d.tokens, errs[4] = r.s.admin.UserOTPTokens(ctx, a, d.user.ID)
+	d.pin, errs[5] = r.s.admin.OTPPIN(ctx, a, d.user.ID)
 	return d, errors.Join(errs[:]...)
 }
 
@@ -191,7 +196,8 @@ func (r *request) user() error {
 // showUser shows the page of a user; issue is the form of the temporary code when something is wrong in it.
 func (r *request) showUser(status int, d userData, issue *Form) error {
 	u := d.user
-	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.secondFactorCard(d), r.temporaryCodeCard(d, issue), r.loginsCard(d)}}
+	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.secondFactorCard(d), r.temporaryCodeCard(d, issue)}}
+	p.Cards = append(append(p.Cards, r.tokenCards(d, d.forms)...), r.loginsCard(d))
 	for _, v := range d.devices {
 		if r.May("DeleteDevice") {
 			f := r.form("Delete device")

@@ -20,9 +20,9 @@ func combinations() []Option {
 	return []Option{
 		{Value: string(sallyport.PasswordAndApp), Label: "Password and app", Help: "Approve on the phone, or type the app’s six digits."},
 		{Value: string(sallyport.PasswordAndSMS), Label: "Password and SMS code"},
-		{Value: string(sallyport.PasswordAndOTP), Label: "Password and OTP token"},
-		{Value: string(sallyport.PINAndOTP), Label: "PIN and OTP token"},
-		{Value: string(sallyport.OTPAlone), Label: "OTP token alone"},
+		{Value: string(sallyport.PasswordAndOTP), Label: "Password and OTP token", Help: "The code that a hardware token shows."},
+		{Value: string(sallyport.PINAndOTP), Label: "PIN and OTP token", Help: "PIN and code in the password’s place, where the whole log-in is in RADIUS (legacy experience). At other gateways the directory checks the password, which is asked for there instead of the PIN."},
+		{Value: string(sallyport.OTPAlone), Label: "OTP token alone", Help: "Warning: whoever holds the token gets in. The code in the password’s place, where the whole log-in is in RADIUS (legacy experience). At other gateways the directory checks the password, which is asked for as well."},
 		{Value: string(sallyport.PasswordAndExternal), Label: "Password and external token server"},
 		{Value: string(sallyport.PasswordAndPasskey), Label: "Password and passkey"},
 	}
