@@ -49,6 +49,69 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type RememberedFinding int32
+
+const (
+	// The cloud could not look: its Redis does not answer.
+	RememberedFinding_REMEMBERED_UNSPECIFIED RememberedFinding = 0
+	RememberedFinding_REMEMBERED_GOOD        RememberedFinding = 1
+	// There is no such record, or no more.
+	RememberedFinding_REMEMBERED_GONE RememberedFinding = 2
+	// The count of uses went back: the browser's storage was copied. The record is no more.
+	RememberedFinding_REMEMBERED_COPIED RememberedFinding = 3
+	// The cookie that was seen before is missing or another one.
+	RememberedFinding_REMEMBERED_NO_COOKIE RememberedFinding = 4
+	// The signature is not the browser's.
+	RememberedFinding_REMEMBERED_UNSIGNED RememberedFinding = 5
+)
+
+// Enum value maps for RememberedFinding.
+var (
+	RememberedFinding_name = map[int32]string{
+		0: "REMEMBERED_UNSPECIFIED",
+		1: "REMEMBERED_GOOD",
+		2: "REMEMBERED_GONE",
+		3: "REMEMBERED_COPIED",
+		4: "REMEMBERED_NO_COOKIE",
+		5: "REMEMBERED_UNSIGNED",
+	}
+	RememberedFinding_value = map[string]int32{
+		"REMEMBERED_UNSPECIFIED": 0,
+		"REMEMBERED_GOOD":        1,
+		"REMEMBERED_GONE":        2,
+		"REMEMBERED_COPIED":      3,
+		"REMEMBERED_NO_COOKIE":   4,
+		"REMEMBERED_UNSIGNED":    5,
+	}
+)
+
+func (x RememberedFinding) Enum() *RememberedFinding {
+	p := new(RememberedFinding)
+	*p = x
+	return p
+}
+
+func (x RememberedFinding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RememberedFinding) Descriptor() protoreflect.EnumDescriptor {
+	return file_tunnelpb_tunnel_proto_enumTypes[0].Descriptor()
+}
+
+func (RememberedFinding) Type() protoreflect.EnumType {
+	return &file_tunnelpb_tunnel_proto_enumTypes[0]
+}
+
+func (x RememberedFinding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RememberedFinding.Descriptor instead.
+func (RememberedFinding) EnumDescriptor() ([]byte, []int) {
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{0}
+}
+
 type Phase int32
 
 const (
@@ -92,11 +155,11 @@ func (x Phase) String() string {
 }
 
 func (Phase) Descriptor() protoreflect.EnumDescriptor {
-	return file_tunnelpb_tunnel_proto_enumTypes[0].Descriptor()
+	return file_tunnelpb_tunnel_proto_enumTypes[1].Descriptor()
 }
 
 func (Phase) Type() protoreflect.EnumType {
-	return &file_tunnelpb_tunnel_proto_enumTypes[0]
+	return &file_tunnelpb_tunnel_proto_enumTypes[1]
 }
 
 func (x Phase) Number() protoreflect.EnumNumber {
@@ -105,7 +168,7 @@ func (x Phase) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Phase.Descriptor instead.
 func (Phase) EnumDescriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{0}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{1}
 }
 
 type ApplianceFrame struct {
@@ -1447,8 +1510,12 @@ type SealedCredentials struct {
 	StatementIat int64  `protobuf:"varint,5,opt,name=statement_iat,json=statementIat,proto3" json:"statement_iat,omitempty"`
 	// The language of the page, at most 35 octets (RFC 5646 section 4.4.1), and the kinds of prompt that it can show beyond push, code,
 	// done and denied. The cloud could leave them out, and gains nothing by it.
-	Language      string   `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
-	Shows         []string `protobuf:"bytes,9,rep,name=shows,proto3" json:"shows,omitempty"`
+	Language string   `protobuf:"bytes,8,opt,name=language,proto3" json:"language,omitempty"`
+	Shows    []string `protobuf:"bytes,9,rep,name=shows,proto3" json:"shows,omitempty"`
+	// What a browser that was remembered says of itself; absent: it says nothing.
+	Remembered *RememberedClaim `protobuf:"bytes,6,opt,name=remembered,proto3" json:"remembered,omitempty"`
+	// The browser's User-Agent, at most 256 octets: shown to the help desk, nothing depends on it.
+	UserAgent     string `protobuf:"bytes,7,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1532,6 +1599,176 @@ func (x *SealedCredentials) GetShows() []string {
 	return nil
 }
 
+func (x *SealedCredentials) GetRemembered() *RememberedClaim {
+	if x != nil {
+		return x.Remembered
+	}
+	return nil
+}
+
+func (x *SealedCredentials) GetUserAgent() string {
+	if x != nil {
+		return x.UserAgent
+	}
+	return ""
+}
+
+// RememberedClaim is how a remembered browser asks to skip the second factor, and what the cloud kept of it.
+// The cloud decides nothing with it: the token is the appliance's own, the signature the browser's, and
+// both are checked by the appliance.
+type RememberedClaim struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the record; 16 octets.
+	Id []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Counts the uses, from 1.
+	Uses uint32 `protobuf:"varint,2,opt,name=uses,proto3" json:"uses,omitempty"`
+	// ECDSA P-256 with SHA-256 over this login, r and s in 64 octets (docs/protocol/browser.md section 8).
+	Signature []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	// As the appliance made it (RememberedRecord); empty unless the cloud found the claim good.
+	Token         []byte            `protobuf:"bytes,4,opt,name=token,proto3" json:"token,omitempty"`
+	Finding       RememberedFinding `protobuf:"varint,5,opt,name=finding,proto3,enum=sallyport.tunnel.v1.RememberedFinding" json:"finding,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RememberedClaim) Reset() {
+	*x = RememberedClaim{}
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RememberedClaim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RememberedClaim) ProtoMessage() {}
+
+func (x *RememberedClaim) ProtoReflect() protoreflect.Message {
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RememberedClaim.ProtoReflect.Descriptor instead.
+func (*RememberedClaim) Descriptor() ([]byte, []int) {
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RememberedClaim) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *RememberedClaim) GetUses() uint32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *RememberedClaim) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *RememberedClaim) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *RememberedClaim) GetFinding() RememberedFinding {
+	if x != nil {
+		return x.Finding
+	}
+	return RememberedFinding_REMEMBERED_UNSPECIFIED
+}
+
+// RememberedRecord is for the cloud to keep for a browser that is remembered from now on.
+type RememberedRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 octets.
+	Id []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The appliance's own, at most 2 KiB. It names nobody.
+	Token []byte `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// The browser's public key: an uncompressed point of P-256, 65 octets.
+	Key []byte `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// The record that this one takes the place of, or empty.
+	Replaces      []byte `protobuf:"bytes,4,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RememberedRecord) Reset() {
+	*x = RememberedRecord{}
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RememberedRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RememberedRecord) ProtoMessage() {}
+
+func (x *RememberedRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RememberedRecord.ProtoReflect.Descriptor instead.
+func (*RememberedRecord) Descriptor() ([]byte, []int) {
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RememberedRecord) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *RememberedRecord) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *RememberedRecord) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *RememberedRecord) GetReplaces() []byte {
+	if x != nil {
+		return x.Replaces
+	}
+	return nil
+}
+
 type Wait struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1540,7 +1777,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[18]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1789,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[18]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1802,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{18}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{20}
 }
 
 type LoginView struct {
@@ -1578,14 +1815,16 @@ type LoginView struct {
 	// The prompt, sealed to the browser. At most 8 KiB.
 	Sealed []byte `protobuf:"bytes,4,opt,name=sealed,proto3" json:"sealed,omitempty"`
 	// For PHASE_WAITING: how long a Wait is worth repeating.
-	WaitMs        uint32 `protobuf:"varint,5,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	WaitMs uint32 `protobuf:"varint,5,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	// With PHASE_DONE: the browser is remembered from now on.
+	Remembered    *RememberedRecord `protobuf:"bytes,6,opt,name=remembered,proto3" json:"remembered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LoginView) Reset() {
 	*x = LoginView{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[19]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1836,7 @@ func (x *LoginView) String() string {
 func (*LoginView) ProtoMessage() {}
 
 func (x *LoginView) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[19]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1849,7 @@ func (x *LoginView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoginView.ProtoReflect.Descriptor instead.
 func (*LoginView) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{19}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LoginView) GetVersion() uint32 {
@@ -1648,6 +1887,13 @@ func (x *LoginView) GetWaitMs() uint32 {
 	return 0
 }
 
+func (x *LoginView) GetRemembered() *RememberedRecord {
+	if x != nil {
+		return x.Remembered
+	}
+	return nil
+}
+
 // Join carries the exchange by which a further appliance gets the enterprise's keys from one
 // that has them. All of it is sealed and authenticated with a join code that people carry.
 type JoinRequest struct {
@@ -1660,7 +1906,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[20]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1918,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[20]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1931,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{20}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *JoinRequest) GetApplianceId() string {
@@ -1711,7 +1957,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[21]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +1969,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[21]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +1982,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{21}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *JoinResponse) GetMessage() []byte {
@@ -1764,7 +2010,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[22]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1776,7 +2022,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[22]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1789,7 +2035,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{22}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Call) GetId() uint64 {
@@ -1894,7 +2140,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[23]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +2152,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[23]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +2165,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{23}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Result) GetId() uint64 {
@@ -2023,7 +2269,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[24]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2281,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[24]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2294,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{24}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{26}
 }
 
 // ClaimBatch asks for one-time use of values: of all the claims ever made for a key within its
@@ -2062,7 +2308,7 @@ type ClaimBatch struct {
 
 func (x *ClaimBatch) Reset() {
 	*x = ClaimBatch{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[25]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2320,7 @@ func (x *ClaimBatch) String() string {
 func (*ClaimBatch) ProtoMessage() {}
 
 func (x *ClaimBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[25]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2333,7 @@ func (x *ClaimBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimBatch.ProtoReflect.Descriptor instead.
 func (*ClaimBatch) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{25}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ClaimBatch) GetClaims() []*Claim {
@@ -2113,7 +2359,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[26]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2371,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[26]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2384,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{26}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Claim) GetKey() []byte {
@@ -2172,7 +2418,7 @@ type ClaimResults struct {
 
 func (x *ClaimResults) Reset() {
 	*x = ClaimResults{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[27]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2184,7 +2430,7 @@ func (x *ClaimResults) String() string {
 func (*ClaimResults) ProtoMessage() {}
 
 func (x *ClaimResults) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[27]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2197,7 +2443,7 @@ func (x *ClaimResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimResults.ProtoReflect.Descriptor instead.
 func (*ClaimResults) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{27}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ClaimResults) GetFirst() []bool {
@@ -2217,7 +2463,7 @@ type Renew struct {
 
 func (x *Renew) Reset() {
 	*x = Renew{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[28]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2229,7 +2475,7 @@ func (x *Renew) String() string {
 func (*Renew) ProtoMessage() {}
 
 func (x *Renew) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[28]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2242,7 +2488,7 @@ func (x *Renew) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Renew.ProtoReflect.Descriptor instead.
 func (*Renew) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{28}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Renew) GetCsr() []byte {
@@ -2262,7 +2508,7 @@ type Renewed struct {
 
 func (x *Renewed) Reset() {
 	*x = Renewed{}
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[29]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +2520,7 @@ func (x *Renewed) String() string {
 func (*Renewed) ProtoMessage() {}
 
 func (x *Renewed) ProtoReflect() protoreflect.Message {
-	mi := &file_tunnelpb_tunnel_proto_msgTypes[29]
+	mi := &file_tunnelpb_tunnel_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +2533,7 @@ func (x *Renewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Renewed.ProtoReflect.Descriptor instead.
 func (*Renewed) Descriptor() ([]byte, []int) {
-	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{29}
+	return file_tunnelpb_tunnel_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Renewed) GetChain() [][]byte {
@@ -2387,7 +2633,7 @@ const file_tunnelpb_tunnel_proto_rawDesc = "" +
 	" \x01(\v2&.sallyport.tunnel.v1.SealedCredentialsH\x00R\vcredentials\x12/\n" +
 	"\x04wait\x18\v \x01(\v2\x19.sallyport.tunnel.v1.WaitH\x00R\x04wait\x12\x1a\n" +
 	"\amessage\x18\f \x01(\fH\x00R\amessageB\a\n" +
-	"\x05event\"\xd0\x01\n" +
+	"\x05event\"\xb5\x02\n" +
 	"\x11SealedCredentials\x12\x1b\n" +
 	"\tuser_name\x18\x01 \x01(\tR\buserName\x12\x10\n" +
 	"\x03enc\x18\x02 \x01(\fR\x03enc\x12\x1e\n" +
@@ -2397,14 +2643,33 @@ const file_tunnelpb_tunnel_proto_rawDesc = "" +
 	"\x06key_id\x18\x04 \x01(\tR\x05keyId\x12#\n" +
 	"\rstatement_iat\x18\x05 \x01(\x03R\fstatementIat\x12\x1a\n" +
 	"\blanguage\x18\b \x01(\tR\blanguage\x12\x14\n" +
-	"\x05shows\x18\t \x03(\tR\x05shows\"\x06\n" +
-	"\x04Wait\"\x9e\x01\n" +
+	"\x05shows\x18\t \x03(\tR\x05shows\x12D\n" +
+	"\n" +
+	"remembered\x18\x06 \x01(\v2$.sallyport.tunnel.v1.RememberedClaimR\n" +
+	"remembered\x12\x1d\n" +
+	"\n" +
+	"user_agent\x18\a \x01(\tR\tuserAgent\"\xab\x01\n" +
+	"\x0fRememberedClaim\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04uses\x18\x02 \x01(\rR\x04uses\x12\x1c\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\x12\x14\n" +
+	"\x05token\x18\x04 \x01(\fR\x05token\x12@\n" +
+	"\afinding\x18\x05 \x01(\x0e2&.sallyport.tunnel.v1.RememberedFindingR\afinding\"f\n" +
+	"\x10RememberedRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\fR\x05token\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\x12\x1a\n" +
+	"\breplaces\x18\x04 \x01(\fR\breplaces\"\x06\n" +
+	"\x04Wait\"\xe5\x01\n" +
 	"\tLoginView\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x120\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x1a.sallyport.tunnel.v1.PhaseR\x05phase\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\fR\x05state\x12\x16\n" +
 	"\x06sealed\x18\x04 \x01(\fR\x06sealed\x12\x17\n" +
-	"\await_ms\x18\x05 \x01(\rR\x06waitMs\"J\n" +
+	"\await_ms\x18\x05 \x01(\rR\x06waitMs\x12E\n" +
+	"\n" +
+	"remembered\x18\x06 \x01(\v2%.sallyport.tunnel.v1.RememberedRecordR\n" +
+	"remembered\"J\n" +
 	"\vJoinRequest\x12!\n" +
 	"\fappliance_id\x18\x01 \x01(\tR\vapplianceId\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\fR\amessage\"(\n" +
@@ -2442,7 +2707,14 @@ const file_tunnelpb_tunnel_proto_rawDesc = "" +
 	"\x05Renew\x12\x10\n" +
 	"\x03csr\x18\x01 \x01(\fR\x03csr\"\x1f\n" +
 	"\aRenewed\x12\x14\n" +
-	"\x05chain\x18\x01 \x03(\fR\x05chain*d\n" +
+	"\x05chain\x18\x01 \x03(\fR\x05chain*\xa3\x01\n" +
+	"\x11RememberedFinding\x12\x1a\n" +
+	"\x16REMEMBERED_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fREMEMBERED_GOOD\x10\x01\x12\x13\n" +
+	"\x0fREMEMBERED_GONE\x10\x02\x12\x15\n" +
+	"\x11REMEMBERED_COPIED\x10\x03\x12\x18\n" +
+	"\x14REMEMBERED_NO_COOKIE\x10\x04\x12\x17\n" +
+	"\x13REMEMBERED_UNSIGNED\x10\x05*d\n" +
 	"\x05Phase\x12\x15\n" +
 	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPHASE_WAITING\x10\x01\x12\x0f\n" +
@@ -2465,83 +2737,89 @@ func file_tunnelpb_tunnel_proto_rawDescGZIP() []byte {
 	return file_tunnelpb_tunnel_proto_rawDescData
 }
 
-var file_tunnelpb_tunnel_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tunnelpb_tunnel_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_tunnelpb_tunnel_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tunnelpb_tunnel_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_tunnelpb_tunnel_proto_goTypes = []any{
-	(Phase)(0),                // 0: sallyport.tunnel.v1.Phase
-	(*ApplianceFrame)(nil),    // 1: sallyport.tunnel.v1.ApplianceFrame
-	(*CloudFrame)(nil),        // 2: sallyport.tunnel.v1.CloudFrame
-	(*Hello)(nil),             // 3: sallyport.tunnel.v1.Hello
-	(*KeyStatement)(nil),      // 4: sallyport.tunnel.v1.KeyStatement
-	(*Welcome)(nil),           // 5: sallyport.tunnel.v1.Welcome
-	(*Heartbeat)(nil),         // 6: sallyport.tunnel.v1.Heartbeat
-	(*Drain)(nil),             // 7: sallyport.tunnel.v1.Drain
-	(*Leaving)(nil),           // 8: sallyport.tunnel.v1.Leaving
-	(*Request)(nil),           // 9: sallyport.tunnel.v1.Request
-	(*Cancel)(nil),            // 10: sallyport.tunnel.v1.Cancel
-	(*Progress)(nil),          // 11: sallyport.tunnel.v1.Progress
-	(*ProgressAck)(nil),       // 12: sallyport.tunnel.v1.ProgressAck
-	(*Response)(nil),          // 13: sallyport.tunnel.v1.Response
-	(*Ping)(nil),              // 14: sallyport.tunnel.v1.Ping
-	(*Pong)(nil),              // 15: sallyport.tunnel.v1.Pong
-	(*Failure)(nil),           // 16: sallyport.tunnel.v1.Failure
-	(*LoginStep)(nil),         // 17: sallyport.tunnel.v1.LoginStep
-	(*SealedCredentials)(nil), // 18: sallyport.tunnel.v1.SealedCredentials
-	(*Wait)(nil),              // 19: sallyport.tunnel.v1.Wait
-	(*LoginView)(nil),         // 20: sallyport.tunnel.v1.LoginView
-	(*JoinRequest)(nil),       // 21: sallyport.tunnel.v1.JoinRequest
-	(*JoinResponse)(nil),      // 22: sallyport.tunnel.v1.JoinResponse
-	(*Call)(nil),              // 23: sallyport.tunnel.v1.Call
-	(*Result)(nil),            // 24: sallyport.tunnel.v1.Result
-	(*Ack)(nil),               // 25: sallyport.tunnel.v1.Ack
-	(*ClaimBatch)(nil),        // 26: sallyport.tunnel.v1.ClaimBatch
-	(*Claim)(nil),             // 27: sallyport.tunnel.v1.Claim
-	(*ClaimResults)(nil),      // 28: sallyport.tunnel.v1.ClaimResults
-	(*Renew)(nil),             // 29: sallyport.tunnel.v1.Renew
-	(*Renewed)(nil),           // 30: sallyport.tunnel.v1.Renewed
+	(RememberedFinding)(0),    // 0: sallyport.tunnel.v1.RememberedFinding
+	(Phase)(0),                // 1: sallyport.tunnel.v1.Phase
+	(*ApplianceFrame)(nil),    // 2: sallyport.tunnel.v1.ApplianceFrame
+	(*CloudFrame)(nil),        // 3: sallyport.tunnel.v1.CloudFrame
+	(*Hello)(nil),             // 4: sallyport.tunnel.v1.Hello
+	(*KeyStatement)(nil),      // 5: sallyport.tunnel.v1.KeyStatement
+	(*Welcome)(nil),           // 6: sallyport.tunnel.v1.Welcome
+	(*Heartbeat)(nil),         // 7: sallyport.tunnel.v1.Heartbeat
+	(*Drain)(nil),             // 8: sallyport.tunnel.v1.Drain
+	(*Leaving)(nil),           // 9: sallyport.tunnel.v1.Leaving
+	(*Request)(nil),           // 10: sallyport.tunnel.v1.Request
+	(*Cancel)(nil),            // 11: sallyport.tunnel.v1.Cancel
+	(*Progress)(nil),          // 12: sallyport.tunnel.v1.Progress
+	(*ProgressAck)(nil),       // 13: sallyport.tunnel.v1.ProgressAck
+	(*Response)(nil),          // 14: sallyport.tunnel.v1.Response
+	(*Ping)(nil),              // 15: sallyport.tunnel.v1.Ping
+	(*Pong)(nil),              // 16: sallyport.tunnel.v1.Pong
+	(*Failure)(nil),           // 17: sallyport.tunnel.v1.Failure
+	(*LoginStep)(nil),         // 18: sallyport.tunnel.v1.LoginStep
+	(*SealedCredentials)(nil), // 19: sallyport.tunnel.v1.SealedCredentials
+	(*RememberedClaim)(nil),   // 20: sallyport.tunnel.v1.RememberedClaim
+	(*RememberedRecord)(nil),  // 21: sallyport.tunnel.v1.RememberedRecord
+	(*Wait)(nil),              // 22: sallyport.tunnel.v1.Wait
+	(*LoginView)(nil),         // 23: sallyport.tunnel.v1.LoginView
+	(*JoinRequest)(nil),       // 24: sallyport.tunnel.v1.JoinRequest
+	(*JoinResponse)(nil),      // 25: sallyport.tunnel.v1.JoinResponse
+	(*Call)(nil),              // 26: sallyport.tunnel.v1.Call
+	(*Result)(nil),            // 27: sallyport.tunnel.v1.Result
+	(*Ack)(nil),               // 28: sallyport.tunnel.v1.Ack
+	(*ClaimBatch)(nil),        // 29: sallyport.tunnel.v1.ClaimBatch
+	(*Claim)(nil),             // 30: sallyport.tunnel.v1.Claim
+	(*ClaimResults)(nil),      // 31: sallyport.tunnel.v1.ClaimResults
+	(*Renew)(nil),             // 32: sallyport.tunnel.v1.Renew
+	(*Renewed)(nil),           // 33: sallyport.tunnel.v1.Renewed
 }
 var file_tunnelpb_tunnel_proto_depIdxs = []int32{
-	3,  // 0: sallyport.tunnel.v1.ApplianceFrame.hello:type_name -> sallyport.tunnel.v1.Hello
-	6,  // 1: sallyport.tunnel.v1.ApplianceFrame.heartbeat:type_name -> sallyport.tunnel.v1.Heartbeat
-	11, // 2: sallyport.tunnel.v1.ApplianceFrame.progress:type_name -> sallyport.tunnel.v1.Progress
-	13, // 3: sallyport.tunnel.v1.ApplianceFrame.response:type_name -> sallyport.tunnel.v1.Response
-	23, // 4: sallyport.tunnel.v1.ApplianceFrame.call:type_name -> sallyport.tunnel.v1.Call
-	8,  // 5: sallyport.tunnel.v1.ApplianceFrame.leaving:type_name -> sallyport.tunnel.v1.Leaving
-	5,  // 6: sallyport.tunnel.v1.CloudFrame.welcome:type_name -> sallyport.tunnel.v1.Welcome
-	6,  // 7: sallyport.tunnel.v1.CloudFrame.heartbeat:type_name -> sallyport.tunnel.v1.Heartbeat
-	9,  // 8: sallyport.tunnel.v1.CloudFrame.request:type_name -> sallyport.tunnel.v1.Request
-	10, // 9: sallyport.tunnel.v1.CloudFrame.cancel:type_name -> sallyport.tunnel.v1.Cancel
-	24, // 10: sallyport.tunnel.v1.CloudFrame.result:type_name -> sallyport.tunnel.v1.Result
-	7,  // 11: sallyport.tunnel.v1.CloudFrame.drain:type_name -> sallyport.tunnel.v1.Drain
-	12, // 12: sallyport.tunnel.v1.CloudFrame.progress_ack:type_name -> sallyport.tunnel.v1.ProgressAck
-	4,  // 13: sallyport.tunnel.v1.Hello.keys:type_name -> sallyport.tunnel.v1.KeyStatement
-	17, // 14: sallyport.tunnel.v1.Request.login_step:type_name -> sallyport.tunnel.v1.LoginStep
-	21, // 15: sallyport.tunnel.v1.Request.join:type_name -> sallyport.tunnel.v1.JoinRequest
-	14, // 16: sallyport.tunnel.v1.Request.ping:type_name -> sallyport.tunnel.v1.Ping
-	16, // 17: sallyport.tunnel.v1.Response.failure:type_name -> sallyport.tunnel.v1.Failure
-	20, // 18: sallyport.tunnel.v1.Response.login_view:type_name -> sallyport.tunnel.v1.LoginView
-	22, // 19: sallyport.tunnel.v1.Response.join:type_name -> sallyport.tunnel.v1.JoinResponse
-	15, // 20: sallyport.tunnel.v1.Response.pong:type_name -> sallyport.tunnel.v1.Pong
-	18, // 21: sallyport.tunnel.v1.LoginStep.credentials:type_name -> sallyport.tunnel.v1.SealedCredentials
-	19, // 22: sallyport.tunnel.v1.LoginStep.wait:type_name -> sallyport.tunnel.v1.Wait
-	0,  // 23: sallyport.tunnel.v1.LoginView.phase:type_name -> sallyport.tunnel.v1.Phase
-	26, // 24: sallyport.tunnel.v1.Call.claims:type_name -> sallyport.tunnel.v1.ClaimBatch
-	29, // 25: sallyport.tunnel.v1.Call.renew:type_name -> sallyport.tunnel.v1.Renew
-	4,  // 26: sallyport.tunnel.v1.Call.keys:type_name -> sallyport.tunnel.v1.KeyStatement
-	21, // 27: sallyport.tunnel.v1.Call.join:type_name -> sallyport.tunnel.v1.JoinRequest
-	16, // 28: sallyport.tunnel.v1.Result.failure:type_name -> sallyport.tunnel.v1.Failure
-	28, // 29: sallyport.tunnel.v1.Result.claims:type_name -> sallyport.tunnel.v1.ClaimResults
-	30, // 30: sallyport.tunnel.v1.Result.renewed:type_name -> sallyport.tunnel.v1.Renewed
-	25, // 31: sallyport.tunnel.v1.Result.ack:type_name -> sallyport.tunnel.v1.Ack
-	22, // 32: sallyport.tunnel.v1.Result.join:type_name -> sallyport.tunnel.v1.JoinResponse
-	27, // 33: sallyport.tunnel.v1.ClaimBatch.claims:type_name -> sallyport.tunnel.v1.Claim
-	1,  // 34: sallyport.tunnel.v1.Tunnel.Connect:input_type -> sallyport.tunnel.v1.ApplianceFrame
-	2,  // 35: sallyport.tunnel.v1.Tunnel.Connect:output_type -> sallyport.tunnel.v1.CloudFrame
-	35, // [35:36] is the sub-list for method output_type
-	34, // [34:35] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	4,  // 0: sallyport.tunnel.v1.ApplianceFrame.hello:type_name -> sallyport.tunnel.v1.Hello
+	7,  // 1: sallyport.tunnel.v1.ApplianceFrame.heartbeat:type_name -> sallyport.tunnel.v1.Heartbeat
+	12, // 2: sallyport.tunnel.v1.ApplianceFrame.progress:type_name -> sallyport.tunnel.v1.Progress
+	14, // 3: sallyport.tunnel.v1.ApplianceFrame.response:type_name -> sallyport.tunnel.v1.Response
+	26, // 4: sallyport.tunnel.v1.ApplianceFrame.call:type_name -> sallyport.tunnel.v1.Call
+	9,  // 5: sallyport.tunnel.v1.ApplianceFrame.leaving:type_name -> sallyport.tunnel.v1.Leaving
+	6,  // 6: sallyport.tunnel.v1.CloudFrame.welcome:type_name -> sallyport.tunnel.v1.Welcome
+	7,  // 7: sallyport.tunnel.v1.CloudFrame.heartbeat:type_name -> sallyport.tunnel.v1.Heartbeat
+	10, // 8: sallyport.tunnel.v1.CloudFrame.request:type_name -> sallyport.tunnel.v1.Request
+	11, // 9: sallyport.tunnel.v1.CloudFrame.cancel:type_name -> sallyport.tunnel.v1.Cancel
+	27, // 10: sallyport.tunnel.v1.CloudFrame.result:type_name -> sallyport.tunnel.v1.Result
+	8,  // 11: sallyport.tunnel.v1.CloudFrame.drain:type_name -> sallyport.tunnel.v1.Drain
+	13, // 12: sallyport.tunnel.v1.CloudFrame.progress_ack:type_name -> sallyport.tunnel.v1.ProgressAck
+	5,  // 13: sallyport.tunnel.v1.Hello.keys:type_name -> sallyport.tunnel.v1.KeyStatement
+	18, // 14: sallyport.tunnel.v1.Request.login_step:type_name -> sallyport.tunnel.v1.LoginStep
+	24, // 15: sallyport.tunnel.v1.Request.join:type_name -> sallyport.tunnel.v1.JoinRequest
+	15, // 16: sallyport.tunnel.v1.Request.ping:type_name -> sallyport.tunnel.v1.Ping
+	17, // 17: sallyport.tunnel.v1.Response.failure:type_name -> sallyport.tunnel.v1.Failure
+	23, // 18: sallyport.tunnel.v1.Response.login_view:type_name -> sallyport.tunnel.v1.LoginView
+	25, // 19: sallyport.tunnel.v1.Response.join:type_name -> sallyport.tunnel.v1.JoinResponse
+	16, // 20: sallyport.tunnel.v1.Response.pong:type_name -> sallyport.tunnel.v1.Pong
+	19, // 21: sallyport.tunnel.v1.LoginStep.credentials:type_name -> sallyport.tunnel.v1.SealedCredentials
+	22, // 22: sallyport.tunnel.v1.LoginStep.wait:type_name -> sallyport.tunnel.v1.Wait
+	20, // 23: sallyport.tunnel.v1.SealedCredentials.remembered:type_name -> sallyport.tunnel.v1.RememberedClaim
+	0,  // 24: sallyport.tunnel.v1.RememberedClaim.finding:type_name -> sallyport.tunnel.v1.RememberedFinding
+	1,  // 25: sallyport.tunnel.v1.LoginView.phase:type_name -> sallyport.tunnel.v1.Phase
+	21, // 26: sallyport.tunnel.v1.LoginView.remembered:type_name -> sallyport.tunnel.v1.RememberedRecord
+	29, // 27: sallyport.tunnel.v1.Call.claims:type_name -> sallyport.tunnel.v1.ClaimBatch
+	32, // 28: sallyport.tunnel.v1.Call.renew:type_name -> sallyport.tunnel.v1.Renew
+	5,  // 29: sallyport.tunnel.v1.Call.keys:type_name -> sallyport.tunnel.v1.KeyStatement
+	24, // 30: sallyport.tunnel.v1.Call.join:type_name -> sallyport.tunnel.v1.JoinRequest
+	17, // 31: sallyport.tunnel.v1.Result.failure:type_name -> sallyport.tunnel.v1.Failure
+	31, // 32: sallyport.tunnel.v1.Result.claims:type_name -> sallyport.tunnel.v1.ClaimResults
+	33, // 33: sallyport.tunnel.v1.Result.renewed:type_name -> sallyport.tunnel.v1.Renewed
+	28, // 34: sallyport.tunnel.v1.Result.ack:type_name -> sallyport.tunnel.v1.Ack
+	25, // 35: sallyport.tunnel.v1.Result.join:type_name -> sallyport.tunnel.v1.JoinResponse
+	30, // 36: sallyport.tunnel.v1.ClaimBatch.claims:type_name -> sallyport.tunnel.v1.Claim
+	2,  // 37: sallyport.tunnel.v1.Tunnel.Connect:input_type -> sallyport.tunnel.v1.ApplianceFrame
+	3,  // 38: sallyport.tunnel.v1.Tunnel.Connect:output_type -> sallyport.tunnel.v1.CloudFrame
+	38, // [38:39] is the sub-list for method output_type
+	37, // [37:38] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_tunnelpb_tunnel_proto_init() }
@@ -2582,13 +2860,13 @@ func file_tunnelpb_tunnel_proto_init() {
 		(*LoginStep_Wait)(nil),
 		(*LoginStep_Message)(nil),
 	}
-	file_tunnelpb_tunnel_proto_msgTypes[22].OneofWrappers = []any{
+	file_tunnelpb_tunnel_proto_msgTypes[24].OneofWrappers = []any{
 		(*Call_Claims)(nil),
 		(*Call_Renew)(nil),
 		(*Call_Keys)(nil),
 		(*Call_Join)(nil),
 	}
-	file_tunnelpb_tunnel_proto_msgTypes[23].OneofWrappers = []any{
+	file_tunnelpb_tunnel_proto_msgTypes[25].OneofWrappers = []any{
 		(*Result_Failure)(nil),
 		(*Result_Claims)(nil),
 		(*Result_Renewed)(nil),
@@ -2600,8 +2878,8 @@ func file_tunnelpb_tunnel_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tunnelpb_tunnel_proto_rawDesc), len(file_tunnelpb_tunnel_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   30,
+			NumEnums:      2,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -55,7 +55,7 @@ func TestAThousandGuessesAtOnceOnTwoAppliances(t *testing.T) {
 
 	t.Run("a right code is taken once", func(t *testing.T) {
 		taken, looked, _ := atOnce(t, w, stores, func(c *passcode.Checker, n int) (bool, string, error) {
-			by, why, err := c.CheckCode(ctx, alice, w.at(token, 0), "right-"+strconv.Itoa(n), otpOnly)
+			by, why, err := c.CheckCode(ctx, alice, w.at(token, 0), "right-"+strconv.Itoa(n), otpOnly, nil)
 			return by == sallyport.MethodOTP, why, err
 		})
 		// The one that was taken gave the others their tries back, once.
@@ -68,7 +68,7 @@ func TestAThousandGuessesAtOnceOnTwoAppliances(t *testing.T) {
 		before := strings.Count(w.log.String(), "passcodes blocked")
 		wrong := w.wrong(6, token)
 		taken, looked, counted := atOnce(t, w, stores, func(c *passcode.Checker, n int) (bool, string, error) {
-			by, why, err := c.CheckCode(ctx, alice, wrong, "wrong-"+strconv.Itoa(n), otpOnly)
+			by, why, err := c.CheckCode(ctx, alice, wrong, "wrong-"+strconv.Itoa(n), otpOnly, nil)
 			return by != "", why, err
 		})
 		failures, err := stores[1].Failures(ctx, alice, "passcode", w.now, passcode.Window)
@@ -79,7 +79,7 @@ func TestAThousandGuessesAtOnceOnTwoAppliances(t *testing.T) {
 		if said := strings.Count(w.log.String(), "passcodes blocked") - before; said != 1 {
 			t.Errorf("blocked %d times", said)
 		}
-		if by, why := w.try(w.checker(stores[1]), alice, w.at(token, 5), otpOnly); by != "" || !strings.Contains(why, "blocked") {
+		if by, why := w.try(w.checker(stores[1]), alice, w.at(token, 5), otpOnly, nil); by != "" || !strings.Contains(why, "blocked") {
 			t.Errorf("a right code after them: %q, %s", by, why)
 		}
 	})

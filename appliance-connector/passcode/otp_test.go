@@ -17,7 +17,7 @@ var (
 // try types a code for alice, with a request of its own, and says what it was taken for.
 func (w *world) try(c *passcode.Checker, account sallyport.AccountName, code sallyport.Secret, methods []sallyport.Method) (sallyport.Method, string) {
 	w.t.Helper()
-	by, why, err := c.CheckCode(w.t.Context(), account, code, w.request(), methods)
+	by, why, err := c.CheckCode(w.t.Context(), account, code, w.request(), methods, nil)
 	must(w.t, err)
 	if (by == "") != (why != "") {
 		w.t.Errorf("taken as %q, because %q", by, why)
@@ -38,7 +38,7 @@ func TestACodeOfAnyTokenIsTakenOnce(t *testing.T) {
 			code = w.shown(token)
 		}
 		grouped := code[:3] + " " + code[3:]
-		if by, why := w.try(c, bob, code, otpOnly); by != "" {
+		if by, why := w.try(c, bob, code, otpOnly, nil); by != "" {
 			t.Errorf("%s: taken from bob: %s", token.Serial, why)
 		}
 		if by, why := w.try(c, alice, code, []sallyport.Method{sallyport.MethodCode, sallyport.MethodTemporary}); by != "" {
@@ -64,7 +64,7 @@ func TestTheSameRequestIsToldTheSame(t *testing.T) {
 	token := w.token(alice, hotp("H", 6))
 	first, second := w.checker(w.store), w.checker(w.store)
 	for i, c := range []*passcode.Checker{first, second, first} {
-		by, why, err := c.CheckCode(t.Context(), alice, w.at(token, 3), "the-same", otpOnly)
+		by, why, err := c.CheckCode(t.Context(), alice, w.at(token, 3), "the-same", otpOnly, nil)
 		if err != nil || by != sallyport.MethodOTP {
 			t.Errorf("time %d: %q, %s, %v", i, by, why, err)
 		}
@@ -76,22 +76,22 @@ func TestATokenThatDoesNotCountLetsNobodyIn(t *testing.T) {
 	w := newWorld(t)
 	c := w.checker(w.store)
 	token := w.token(alice, hotp("H", 6))
-	if by, why := w.try(c, alice, w.at(token, 11), otpOnly); by != "" || !strings.Contains(why, "resynchronise") {
+	if by, why := w.try(c, alice, w.at(token, 11), otpOnly, nil); by != "" || !strings.Contains(why, "resynchronise") {
 		t.Errorf("too far ahead: %q, %s", by, why)
 	}
 	_, err := w.store.SetOTPTokenState(t.Context(), token.ID, 0, sallyport.OTPTokenDisabled)
 	must(t, err)
-	if by, why := w.try(c, alice, w.at(token, 0), otpOnly); by != "" || !strings.Contains(why, "no OTP token that counts") {
+	if by, why := w.try(c, alice, w.at(token, 0), otpOnly, nil); by != "" || !strings.Contains(why, "no OTP token that counts") {
 		t.Errorf("disabled: %q, %s", by, why)
 	}
 	_, err = w.store.SetOTPTokenState(t.Context(), token.ID, 0, sallyport.OTPTokenActive)
 	must(t, err)
 	_, err = w.store.UnassignOTPToken(t.Context(), token.ID, 0)
 	must(t, err)
-	if by, _ := w.try(c, alice, w.at(token, 0), otpOnly); by != "" {
+	if by, _ := w.try(c, alice, w.at(token, 0), otpOnly, nil); by != "" {
 		t.Error("taken of a token that is nobody's")
 	}
-	if by, why, err := (&passcode.Checker{Store: w.store, Temporary: w.store, Now: c.Now, Log: c.Log}).CheckCode(t.Context(), alice, w.at(token, 0), "r", otpOnly); by != "" || err != nil {
+	if by, why, err := (&passcode.Checker{Store: w.store, Temporary: w.store, Now: c.Now, Log: c.Log}).CheckCode(t.Context(), alice, w.at(token, 0), "r", otpOnly, nil); by != "" || err != nil {
 		t.Errorf("without tokens: %q, %s, %v", by, why, err)
 	}
 }
@@ -106,7 +106,7 @@ func TestAClockThatDriftsIsFollowed(t *testing.T) {
 		now, err := w.store.OTPToken(t.Context(), token.ID)
 		must(t, err)
 		step := w.now.Unix()/30 + now.Drift - 1
-		if by, why := w.try(c, alice, w.at(token, step), otpOnly); by != sallyport.MethodOTP {
+		if by, why := w.try(c, alice, w.at(token, step), otpOnly, nil); by != sallyport.MethodOTP {
 			t.Fatalf("not taken: %s", why)
 		}
 	}
@@ -131,11 +131,11 @@ func TestWrongCodesOfTokensCountWithAllOthers(t *testing.T) {
 			t.Fatalf("try %d: %q, %s", n, by, why)
 		}
 	}
-	if by, why := w.try(c, alice, w.at(token, 0), otpOnly); by != "" || !strings.Contains(why, "blocked") {
+	if by, why := w.try(c, alice, w.at(token, 0), otpOnly, nil); by != "" || !strings.Contains(why, "blocked") {
 		t.Errorf("after them the right one: %q, %s", by, why)
 	}
 	w.now = w.now.Add(passcode.Window + time.Second)
-	if by, why := w.try(c, alice, w.at(token, 0), otpOnly); by != sallyport.MethodOTP {
+	if by, why := w.try(c, alice, w.at(token, 0), otpOnly, nil); by != sallyport.MethodOTP {
 		t.Errorf("after the window: %s", why)
 	}
 	if n := strings.Count(w.log.String(), "passcodes blocked"); n != 1 {
