@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -41,9 +42,16 @@ type credentials struct {
 	// Language of the page, and the kinds of prompt that it can show beyond those of the first scripts.
 	Language string   `json:"language"`
 	Shows    []string `json:"shows"`
+	// Remembered is there when the browser was remembered for this user.
+	Remembered *rememberedClaim `json:"remembered"`
 
 	token accessToken
 	login sallyport.LoginID
+
+	userAgent string
+	// Of the claim to be remembered: the record, and what was found of it before it was counted.
+	record  rememberedRecord
+	finding tunnelpb.RememberedFinding
 }
 
 type credentialsAnswer struct {
@@ -84,6 +92,7 @@ func (s *Service) login(c echo.Context) (*credentialsAnswer, error) {
 	ctx := context.WithoutCancel(c.Request().Context())
 	k := key{cred.token.Tenant, cred.login}
 	s.cfg.Log.DebugContext(ctx, "sealed credentials arrived", "step", 3, "login", k.login, "enterprise", k.tenant)
+	cred.record = s.lookUp(ctx, c, &cred, origin)
 	sess := session{
 		request: s.keys.credentialsMAC(cred, origin), integration: string(cred.token.Integration), origin: origin,
 		remote: addressText(caller), trace: string(edge.TraceOf(ctx)),
@@ -96,6 +105,9 @@ func (s *Service) login(c echo.Context) (*credentialsAnswer, error) {
 	}
 	if final.failure != nil {
 		return nil, ended(final.failure)
+	}
+	if final.cookie != "" {
+		setCookie(c, cred.Remembered.id(), final.cookie)
 	}
 	return &credentialsAnswer{Session: string(bearer), View: final.view}, nil
 }
@@ -111,6 +123,7 @@ func (s *Service) readCredentials(c echo.Context) (cred credentials, issued time
 		return cred, issued, errInvalid("The login request is not complete.", err)
 	}
 	cred.login = sallyport.LoginID(c.Param("login"))
+	cred.userAgent = firstOctets(strings.ToValidUTF8(c.Request().UserAgent(), ""), maxUserAgent)
 	issued, err = s.checkID(c.Param("login"), cred.token.Tenant)
 	if err != nil {
 		return cred, issued, err
@@ -136,7 +149,7 @@ func (c credentials) check() error {
 	case len(c.Shows) > maxShows || slices.ContainsFunc(c.Shows, func(kind string) bool { return len(kind) > maxKind }):
 		return errors.New("shows has more than 16 kinds, or one of more than 16 octets")
 	}
-	return nil
+	return c.Remembered.check()
 }
 
 // once claims the login id for this request and asks, or joins whoever does so already.
@@ -165,10 +178,12 @@ func (s *Service) ask(ctx context.Context, k key, sess session, cred credentials
 		return session{}, errLimited()
 	}
 	defer s.inHand.Leave(string(k.tenant))
+	claim, cookie := s.claimed(ctx, k, cred)
 	next, wait, err := s.step(ctx, k, sess, &tunnelpb.LoginStep{Event: &tunnelpb.LoginStep_Credentials{
 		Credentials: &tunnelpb.SealedCredentials{
 			UserName: cred.UserName, Enc: cred.Enc, Ciphertext: cred.Ciphertext, KeyId: cred.KeyID, StatementIat: cred.IAT,
 			Language: cred.Language, Shows: cred.Shows,
+			Remembered: claim, UserAgent: cred.userAgent,
 		}}}, askTimeout)
 	switch {
 	case err != nil && notAsked(err):
@@ -181,7 +196,10 @@ func (s *Service) ask(ctx context.Context, k key, sess session, cred credentials
 			"support_code", next.failure.SupportCode, "trace", traceID(sess.trace), "error", err)
 		next.view.Version = 1
 	}
-	return s.keep(ctx, k, next, wait)
+	s.keepRecord(ctx, k, &next)
+	kept, err := s.keep(ctx, k, next, wait)
+	kept.cookie = cookie
+	return kept, err
 }
 
 // keep stores what the directory said; without that a repetition would not find it.

@@ -130,6 +130,7 @@ func (s *Service) keepWaiting(ctx context.Context, d *driver) {
 // show stores and tells the next view; it reports whether there is more to wait for.
 func (s *Service) show(ctx context.Context, d *driver, next session, wait time.Duration) bool {
 	from := d.session.view.Version
+	s.keepRecord(ctx, d.key, &next)
 	s.drivers.moved(d, next.view.Version)
 	if err := s.advance(ctx, d.key, from, next, wait); err != nil {
 		if ctx.Err() == nil && !isChanged(err) {

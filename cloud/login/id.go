@@ -31,14 +31,14 @@ const (
 
 // keys are the secrets of the browser API, the same on every replica.
 type keys struct {
-	id, bearer, request sallyport.Key
+	id, bearer, request, cookie sallyport.Key
 }
 
 func newKeys(root sallyport.Key) keys {
 	derive := func(info string) sallyport.Key {
 		return sealed.Derive(root, nil, "sallyport/v1 cloud "+info, sealed.KeySize)
 	}
-	return keys{id: derive("login id"), bearer: derive("login session"), request: derive("request hash")}
+	return keys{id: derive("login id"), bearer: derive("login session"), request: derive("request hash"), cookie: derive("remembered cookie")}
 }
 
 func (k keys) newID(tenant sallyport.TenantID, now time.Time) sallyport.LoginID {
@@ -97,8 +97,12 @@ func bearerHash(bearer sallyport.Secret) []byte {
 
 // credentialsMAC stands for one request, octet for octet, without saying what was in it.
 func (k keys) credentialsMAC(c credentials, origin string) []byte {
-	return mac(k.request, string(c.token.Tenant), string(c.token.Integration), string(c.login), origin,
-		c.UserName, c.KeyID, strconv.FormatInt(c.IAT, 10), string(c.Enc), string(c.Ciphertext))
+	fields := []string{string(c.token.Tenant), string(c.token.Integration), string(c.login), origin,
+		c.UserName, c.KeyID, strconv.FormatInt(c.IAT, 10), string(c.Enc), string(c.Ciphertext)}
+	if r := c.Remembered; r != nil {
+		fields = append(fields, string(r.ID), formatVersion(r.Uses), string(r.Signature))
+	}
+	return mac(k.request, fields...)
 }
 
 func (k keys) messageMAC(login sallyport.LoginID, m message) []byte {

@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -168,21 +169,44 @@ func (s *Service) Run(ctx context.Context) error {
 
 // Routes adds the browser API to e.
 func (s *Service) Routes(e *echo.Echo) {
-	g := e.Group("/v1/logins", middleware.CORSWithConfig(middleware.CORSConfig{
+	g := e.Group("/v1/logins", noStore, middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOrigins: []string{"*"},
-		AllowMethods: []string{"GET", "POST"},
-		AllowHeaders: []string{"Authorization", "Content-Type", "Traceparent"},
+		AllowMethods: strings.Split(corsMethods, ","),
+		AllowHeaders: strings.Split(corsHeaders, ","),
 		MaxAge:       7200,
-	}), noStore)
+		Skipper:      takesCookies,
+	}))
 	// The group has to know the preflight requests for the middleware to see them.
-	for _, path := range []string{"", "/:login/credentials", "/:login/events", "/:login/messages"} {
-		g.OPTIONS(path, func(c echo.Context) error { return c.NoContent(204) })
+	for _, path := range []string{"", "/:login/events", "/:login/messages"} {
+		g.OPTIONS(path, noContent)
 	}
 	g.POST("", s.begin)
-	g.POST("/:login/credentials", s.credentials)
 	g.GET("/:login/events", s.events)
 	g.POST("/:login/messages", s.messages)
+	for path, h := range map[string]echo.HandlerFunc{pathCredentials: s.credentials, pathRemembered: s.remembered} {
+		g.OPTIONS(path, noContent, withCookies)
+		g.POST(path, h, withCookies)
+	}
 }
+
+// The two addresses that a page may ask with its cookies: of a browser that was, or is to be, remembered.
+const (
+	pathCredentials = "/:login/credentials"
+	pathRemembered  = "/:login/remembered"
+)
+
+// What pages of other origins may send.
+const (
+	corsMethods = "GET,POST"
+	corsHeaders = "Authorization,Content-Type,Traceparent"
+	corsMaxAge  = "7200"
+)
+
+func takesCookies(c echo.Context) bool {
+	return strings.HasSuffix(c.Path(), pathCredentials) || strings.HasSuffix(c.Path(), pathRemembered)
+}
+
+func noContent(c echo.Context) error { return c.NoContent(204) }
 
 func noStore(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {

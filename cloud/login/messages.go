@@ -117,6 +117,7 @@ func (s *Service) sayNow(ctx context.Context, k key, sess session, m message, id
 		return nil, err
 	}
 	next.said = id
+	s.keepRecord(ctx, k, &next)
 	err = s.advance(ctx, k, sess.view.Version, next, wait)
 	locked = err != nil // the lock ended with the view that it was for
 	switch {

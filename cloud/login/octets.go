@@ -3,6 +3,7 @@ package login
 import (
 	"encoding/base64"
 	"errors"
+	"unicode/utf8"
 )
 
 // octets are a binary value that is base64url without padding in JSON.
@@ -19,4 +20,15 @@ func (o *octets) UnmarshalText(text []byte) error {
 	}
 	*o = b
 	return nil
+}
+
+// firstOctets cuts a text of people to at most n octets, between two characters.
+func firstOctets(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/api/tunnelpb"
 )
 
 // Phases of a view, as the browser sees them, and the one that only the cloud gives.
@@ -63,7 +64,13 @@ type session struct {
 	origin      string
 	remote      string
 	trace       string
-	failure     *sallyport.Error // set when the login ended without a last view
+	failure     *sallyport.Error       // set when the login ended without a last view
+	remembered  sallyport.RememberedID // when its browser is remembered from now on
+
+	// Not kept here: what the appliance says of a browser that is to be remembered, and the cookie for
+	// one that was.
+	record *tunnelpb.RememberedRecord
+	cookie sallyport.Secret
 
 	// Of the wait key: who drives (an instance), and for how long yet.
 	driver   string
@@ -116,13 +123,16 @@ func (st store) release(ctx context.Context, k key) error {
 
 func stepFields(s session) []any {
 	f := []any{"v", s.view.Version, "p", s.view.Phase, "w", []byte(s.view.Sealed), "s", s.state, "d", s.said}
+	if s.remembered != "" {
+		f = append(f, "r", string(s.remembered))
+	}
 	if s.failure != nil {
 		f = append(f, "fc", string(s.failure.Code), "fm", s.failure.Message, "fs", s.failure.SupportCode)
 	}
 	return f
 }
 
-var sessionFields = []string{"v", "p", "w", "s", "d", "b", "m", "i", "o", "a", "t", "fc", "fm", "fs"}
+var sessionFields = []string{"v", "p", "w", "s", "d", "b", "m", "i", "o", "a", "t", "fc", "fm", "fs", "r"}
 
 // reading is a session on its way from Redis, with whoever drives it.
 type reading struct {
@@ -163,7 +173,7 @@ func parseSession(vals []any, driver string, left time.Duration) (session, error
 	}
 	s := session{
 		view: view{Version: uint32(version), Phase: f[1], Sealed: octets(f[2])}, state: []byte(f[3]), said: []byte(f[4]),
-		bearer: []byte(f[5]), request: []byte(f[6]), integration: f[7], origin: f[8], remote: f[9], trace: f[10],
+		bearer: []byte(f[5]), request: []byte(f[6]), integration: f[7], origin: f[8], remote: f[9], trace: f[10], remembered: sallyport.RememberedID(f[14]),
 		driver: driver, waitLeft: max(left, 0),
 	}
 	if f[11] != "" {

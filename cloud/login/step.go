@@ -45,6 +45,10 @@ func (s *Service) step(ctx context.Context, k key, sess session, event *tunnelpb
 	}
 	next = sess
 	next.view, next.state, next.said = v, resp.GetLoginView().GetState(), nil
+	next.record = nil
+	if v.Phase == phaseDone {
+		next.record = resp.GetLoginView().GetRemembered()
+	}
 	wait = time.Duration(resp.GetLoginView().GetWaitMs()) * time.Millisecond
 	return next, min(wait, maxWait-waitGrace) + waitGrace, nil
 }

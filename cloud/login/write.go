@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,5 +88,5 @@ func millis(d time.Duration) string {
 	if d <= 0 {
 		return ""
 	}
-	return formatVersion(uint32(d.Milliseconds()))
+	return strconv.FormatInt(d.Milliseconds(), 10)
 }
