@@ -16,7 +16,7 @@ const lastLogins = 20
 var accountStanding = fmt.Sprintf(`
 	SELECT r.value,
 		COALESCE((SELECT method FROM (SELECT method, outcome FROM logins WHERE account = $1 ORDER BY time DESC, id DESC LIMIT %d) l
-			WHERE outcome = 'granted' AND method <> '' LIMIT 1), ''),
+			WHERE outcome = 'granted' AND method NOT IN ('', 'remembered') LIMIT 1), ''),
 		(SELECT COUNT(*) FROM phones WHERE account = $1),
 		(SELECT COUNT(*) FROM otp_tokens WHERE account = $1 AND state = 'active'), (SELECT COUNT(*) FROM otp_pins WHERE account = $1),
 		COALESCE(u.id, ''), COALESCE(u.domain_id, ''), COALESCE(u.guid, ''), COALESCE(u.account, ''), COALESCE(u.upn, ''), COALESCE(u.dn, ''),

@@ -34,6 +34,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err er
 		{"console_sessions", "hash", now},
 		{"temporary_codes", "id", now.Add(-keepCodes)},
 		{"mails", "id", now},
+		{"remembered", "id", now},
 	} {
 		statement := fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s WHERE expires < $1 ORDER BY expires LIMIT %[3]d%[4]s) AND expires < $1`,
 			rows.table, rows.key, sweepBatch, s.engine.skipLocked)

@@ -81,6 +81,9 @@ func (s *Store) RequireSecondFactor(ctx context.Context, id sallyport.UserID, si
 			string(id), micros(since), after.Version); err != nil {
 			return fmt.Errorf("write user: %w", err)
 		}
+		if err := forget(ctx, tx, "2FA is required on all devices.", `account = $1`, string(before.Account)); err != nil {
+			return err
+		}
 		return tx.record("user.require second factor", string(before.Account), string(id), before, after)
 	})
 }

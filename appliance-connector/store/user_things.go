@@ -10,7 +10,7 @@ import (
 )
 
 // accountTables are what is kept under an account's name.
-var accountTables = [...]string{"devices", "phones", "enrolments", "temporary_codes", "otp_pins", "failures"}
+var accountTables = [...]string{"devices", "phones", "enrolments", "temporary_codes", "otp_pins", "failures", "remembered"}
 
 // endThings deletes what is kept under names that other users take, and records it. OTP tokens become
 // nobody's.
@@ -80,7 +80,7 @@ func (b *userBatch) moveThings(ctx context.Context) error {
 		names = append(names, m.from)
 	}
 	for _, move := range []func(context.Context, []sallyport.AccountName, map[sallyport.AccountName]sallyport.AccountName) error{
-		b.moveDevices, b.movePhones, b.moveEnrolments, b.moveCodes, b.moveTokens, b.movePINs, b.moveFailures,
+		b.moveDevices, b.movePhones, b.moveEnrolments, b.moveCodes, b.moveTokens, b.movePINs, b.moveFailures, b.forgetRemembered,
 	} {
 		if err := move(ctx, names, to); err != nil {
 			return err
@@ -186,6 +186,14 @@ func (b *userBatch) moveFailures(ctx context.Context, names []sallyport.AccountN
 		}
 	}
 	return err
+}
+
+// forgetRemembered ends remembered devices: their tokens are for the old name.
+func (b *userBatch) forgetRemembered(ctx context.Context, names []sallyport.AccountName, _ map[sallyport.AccountName]sallyport.AccountName) error {
+	if _, err := b.tx.ExecContext(ctx, `DELETE FROM remembered`+inAccounts(names), texts(names)...); err != nil {
+		return fmt.Errorf("forget remembered devices: %w", err)
+	}
+	return nil
 }
 
 // freeTokens makes an account's OTP tokens nobody's, and returns their serial numbers.

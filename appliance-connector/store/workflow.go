@@ -46,6 +46,11 @@ func (s *Store) SetLoginWorkflow(ctx context.Context, w sallyport.LoginWorkflow)
 		if err := writeWorkflow(ctx, tx.Tx, w); err != nil {
 			return err
 		}
+		if !w.Remember.Allowed { // so that it holds whatever the clocks of the appliances say
+			if err := forgetAll(ctx, tx); err != nil {
+				return err
+			}
+		}
 		return tx.record(loginWorkflow+".change", "Remote access log in", "login-workflow", before, w)
 	})
 	if err != nil {

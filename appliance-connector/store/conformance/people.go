@@ -51,6 +51,10 @@ func people() []conform {
 		{"temporary codes end with the usual login", temporaryCodesEnd},
 		{"an account has one temporary code", temporaryCodeAtOnce},
 		{"a temporary code edited behind the store's back is not used", temporaryCodeEdited},
+		{"a remembered device comes back as it was put", rememberedComesBack},
+		{"a remembered device's uses only go up", rememberedUsed},
+		{"remembered devices are forgotten for good", rememberedForgotten},
+		{"an account has a bounded number of remembered devices", rememberedBounded},
 		{"settings that belong together are saved by version", sections},
 	}
 }
