@@ -53,6 +53,8 @@ const (
 	MethodExternal  Method = "external"  // the external token server
 	MethodPasskey   Method = "passkey"   // a passkey, in the overlay only
 	MethodTemporary Method = "temporary" // a temporary code of the help desk
+	// MethodRemembered is in the records of logins alone: the second factor was skipped.
+	MethodRemembered Method = "remembered"
 )
 
 // Prompt is what the login engine asks of the user, the same for every front door.
@@ -80,10 +82,26 @@ type Prompt struct {
 	// Methods are the ways open now, the current one first.
 	Methods []Method `json:"methods,omitempty"`
 	Reason  Reason   `json:"reason,omitempty"`
+	// Remember offers to remember this device; nil: it is not offered now.
+	Remember *RememberOffer `json:"remember,omitempty"`
+	// Remembered says that this device is remembered from now on (PromptDone); nil: it is not.
+	Remembered *RememberedHere `json:"remembered,omitempty"`
 	// Token is the gateway token (PromptDone).
 	Token Secret `json:"-"`
 	// SupportCode finds this login in the appliance's log.
 	SupportCode string `json:"supportCode,omitempty"`
 	// Expires is when the prompt ends, by the appliance's clock.
 	Expires time.Time `json:"-"`
+}
+
+// RememberOffer is the offer to skip the second factor on this device for a while.
+type RememberOffer struct {
+	Hours int64 `json:"hours"`
+	On    bool  `json:"on"` // the person wants it
+}
+
+// RememberedHere tells a browser by what name it is remembered, and for how long by the policy of now.
+type RememberedHere struct {
+	ID    RememberedID `json:"id"`
+	Hours int64        `json:"hours"`
 }

@@ -33,6 +33,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/radius"
 	"github.com/sallyport/sallyport/appliance-connector/radius/legacy"
 	"github.com/sallyport/sallyport/appliance-connector/radius/tokencheck"
+	"github.com/sallyport/sallyport/appliance-connector/remembered"
 	"github.com/sallyport/sallyport/appliance-connector/standing"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
@@ -192,7 +193,8 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	codes := &passcode.Checker{Store: s.store, Temporary: s.store, Tokens: s.store, PINs: s.store, Now: time.Now, Log: s.log}
 	engine := login.New(login.Config{
 		Directory: asked{s.dir}, Standings: standings, Devices: standings, Challenges: s.phones, Codes: codes, TemporaryCodes: s.store,
-		Admitter: s.sync, Tokens: tokens, Counters: s.store, Recorder: s.records, Key: ring.Derive("login"), Now: time.Now, Sleep: sleep, Log: s.log,
+		Admitter: s.sync, Tokens: tokens, Counters: s.store, Recorder: s.records, Remembered: keeper(ring, s.store), Key: ring.Derive("login"),
+		Now: time.Now, Sleep: sleep, Log: s.log,
 	})
 	s.door = &overlay.Door{
 		Tenant: s.trust.Tenant, Keys: ring, States: login.Keeper{Key: ring.Derive("login state")},
@@ -219,6 +221,12 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 		Verifier:    s.legacy,
 	})
 	return err
+}
+
+// keeper remembers devices. Another key would get the next id, and this one stay behind it for as long as
+// tokens made under it may be good.
+func keeper(ring *keyring.Ring, db *store.Store) remembered.Keeper {
+	return remembered.Keeper{Tenant: ring.Tenant, Keys: []remembered.Key{{ID: "1", Secret: ring.Derive("remembered device")}}, Store: db}
 }
 
 // RADIUSAddr is where the RADIUS server listens.

@@ -54,6 +54,10 @@ func (e *Engine) decide(ctx context.Context, s State, account sallyport.Account,
 	case policy.Password:
 		return e.accept(ctx, s, d.Why())
 	case policy.Ask:
+		s, known := e.recognise(ctx, s, d, standing, a)
+		if known {
+			return s, nil
+		}
 		return e.ask(ctx, s, d, standing.Devices, a)
 	case policy.Enrol:
 		if s.Enrolling == nil {

@@ -107,12 +107,13 @@ type Config struct {
 	TemporaryCodes TemporaryCodes
 	Tokens         Tokens
 	// What is nil is not served.
-	Texts     Texts
-	External  External
-	Passkeys  Passkeys
-	Apps      Apps
-	OTPTokens OTPTokens
-	Counters  Counters
+	Texts      Texts
+	External   External
+	Passkeys   Passkeys
+	Apps       Apps
+	OTPTokens  OTPTokens
+	Remembered Remembered
+	Counters   Counters
 	// Recorder is nil where nothing is recorded.
 	Recorder Recorder
 	// Key is secret; challenge ids, numbers and nonces follow from it.
@@ -153,6 +154,10 @@ type Attempt struct {
 	Choose bool
 	// BindStarted is called just before the directory is asked; when it fails, the directory is not.
 	BindStarted func() error
+	// Remembered is what a browser says that was remembered; nil: it says nothing.
+	Remembered *RememberedClaim
+	// Browser is what it calls itself, for the help desk; "": not known.
+	Browser string
 	// Front is kept in the state for the front door.
 	Front []byte
 }
@@ -371,6 +376,7 @@ func (e *Engine) done(ctx context.Context, s State, detail string) State {
 		msg = "login granted" // there is nothing to take to the gateway: it is the one who asks
 	}
 	e.log(ctx, s, msg, "step", 11, "account", s.Account)
+	s = e.remember(ctx, s)
 	s.Kind, s.Reason, s.Until = sallyport.PromptDone, "", e.Now().Add(TokenLife).UnixMilli()
 	e.ended(s, detail)
 	return s.next()
@@ -384,6 +390,7 @@ func (e *Engine) Prompt(s State) sallyport.Prompt {
 		Kind: s.Kind, Reason: s.Reason, SupportCode: s.Support, Expires: time.UnixMilli(s.Until),
 		Remaining: max(0, s.Until-e.Now().UnixMilli()),
 	}
+	s.rememberPrompt(&p)
 	switch s.Kind {
 	case sallyport.PromptPush:
 		p.Remaining = min(p.Remaining, PushLife.Milliseconds()) // asked by another clock, maybe

@@ -66,9 +66,10 @@ type State struct {
 	Enrolling   *Enrolling              `json:"en,omitempty"` // what can be enrolled on the way; nil: nothing
 	Reason      sallyport.Reason        `json:"r,omitempty"`
 	Support     string                  `json:"s"`
-	Until       int64                   `json:"t"`           // end of the prompt, Unix milliseconds
-	End         int64                   `json:"e"`           // end of the login, Unix milliseconds
-	Front       []byte                  `json:"f,omitempty"` // the front door's own, e.g. keys to the browser
+	Until       int64                   `json:"t"`            // end of the prompt, Unix milliseconds
+	End         int64                   `json:"e"`            // end of the login, Unix milliseconds
+	Remember    *Remembering            `json:"rm,omitempty"` // where the browser may be remembered
+	Front       []byte                  `json:"f,omitempty"`  // the front door's own, e.g. keys to the browser
 }
 
 // methods are what may be given as second factor. A state of a release before there were policies has

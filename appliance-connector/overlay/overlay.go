@@ -33,6 +33,7 @@ type Engine interface {
 	Begin(context.Context, login.Attempt) (login.State, error)
 	Wait(context.Context, login.State) (login.State, error)
 	Act(context.Context, login.State, login.Action) (login.State, error)
+	Remember(ctx context.Context, s login.State, on bool, key []byte) (login.State, error)
 	Prompt(login.State) sallyport.Prompt
 }
 
@@ -119,6 +120,7 @@ func (d *Door) begin(ctx context.Context, id sallyport.LoginID, step *tunnelpb.L
 	s, err := d.Engine.Begin(ctx, login.Attempt{
 		Login: id, Integration: in, UserName: c.GetUserName(), Password: creds.Password,
 		Place: step.GetRemoteAddr(), BindStarted: use.now, Front: front, Origin: step.GetOrigin(), Language: c.GetLanguage(), Shows: shows(c.GetShows()),
+		Remembered: claimed(c.GetRemembered()), Browser: browserName(c.GetUserAgent()),
 	})
 	if use.refused != nil {
 		return nil, use.refused
@@ -203,6 +205,8 @@ type message struct {
 	Serial   string          `json:"serial"`
 	Number   string          `json:"number"`
 	Response json.RawMessage `json:"response"`
+	On       bool            `json:"on"`  // remember
+	Key      string          `json:"key"` // remember: the browser's, base64url
 }
 
 func (m message) action() login.Action {
@@ -237,6 +241,9 @@ func (d *Door) message(ctx context.Context, s login.State, box []byte) (login.St
 	var m message
 	if err := json.Unmarshal(text, &m); err != nil {
 		return s, bad
+	}
+	if m.Action == "remember" {
+		return d.remember(ctx, s, m)
 	}
 	return d.Engine.Act(ctx, s, m.action())
 }
@@ -289,6 +296,9 @@ func (d *Door) view(s login.State) (*tunnelpb.LoginView, error) {
 		// The cloud asks a little longer than the person has, to hear the end from us. What is left by our
 		// clock does not count: the push may have been asked for by another one.
 		v.WaitMs = uint32(login.PushLife.Milliseconds()) + 2000
+	}
+	if phase == tunnelpb.Phase_PHASE_DONE {
+		v.Remembered = record(s.Remember)
 	}
 	return v, nil
 }

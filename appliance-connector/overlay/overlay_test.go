@@ -55,6 +55,14 @@ func (e *scripted) Act(_ context.Context, s login.State, a login.Action) (login.
 	case a.Do != "code":
 		return s, sallyport.Errorf(sallyport.CodeInvalid, "no", nil)
 	}
+	if s.Remember != nil && s.Remember.On {
+		s.Remember = &login.Remembering{Key: s.Remember.Key, ID: "QUFBQUFBQUFBQUFBQUFBQQ", Token: []byte("signed"), Replaces: "QkJCQkJCQkJCQkJCQkJCQg"}
+	}
+	return s, nil
+}
+func (e *scripted) Remember(_ context.Context, s login.State, on bool, key []byte) (login.State, error) {
+	s.Version++
+	s.Remember = &login.Remembering{On: on, Key: key}
 	return s, nil
 }
 func (e *scripted) Prompt(s login.State) sallyport.Prompt {
@@ -289,4 +297,48 @@ func FuzzStep(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWhatABrowserSaysOfBeingRememberedReachesTheEngineAndTheCloud(t *testing.T) {
+	w := newWorld(t)
+	s, ch := w.seal("l1")
+	id := []byte("AAAAAAAAAAAAAAAA")
+	s.GetCredentials().UserAgent = "Mozilla/5.0 (Windows NT 10.0) Firefox/145.0"
+	s.GetCredentials().Remembered = &tunnelpb.RememberedClaim{Id: id, Uses: 7, Signature: []byte("signature"), Token: []byte("token"),
+		Finding: tunnelpb.RememberedFinding_REMEMBERED_NO_COOKIE}
+	v, err := w.step(w.door, s)
+	check(t, err)
+	a := w.engine.began[0]
+	if c := a.Remembered; a.Browser != "Firefox on Windows" || c == nil || c.ID != "QUFBQUFBQUFBQUFBQUFBQQ" || c.Uses != 7 || string(c.Signature) != "signature" ||
+		string(c.Token) != "token" || c.Finding != login.RememberedNoCookie {
+		t.Errorf("the engine got %q, %+v", a.Browser, c)
+	}
+	v, err = w.step(w.door, say(t, ch, "l1", v, `{"action":"remember","on":true,"key":"a2V5"}`))
+	check(t, err)
+	if v.GetRemembered() != nil {
+		t.Error("the cloud is to keep a browser whose login is not done")
+	}
+	v, err = w.step(w.door, say(t, ch, "l1", v, `{"action":"code","code":"123456"}`))
+	check(t, err)
+	if r := v.GetRemembered(); !bytes.Equal(r.GetId(), id) || string(r.GetToken()) != "signed" || string(r.GetKey()) != "key" || string(r.GetReplaces()) != "BBBBBBBBBBBBBBBB" {
+		t.Errorf("the cloud is to keep %+v", r)
+	}
+}
+
+func TestAMalformedClaimIsNone(t *testing.T) {
+	for name, c := range map[string]*tunnelpb.RememberedClaim{
+		"none": nil, "short id": {Id: make([]byte, 15), Uses: 1}, "no id": {Uses: 1}, "never used": {Id: make([]byte, 16)},
+	} {
+		w := newWorld(t)
+		s, ch := w.seal("l1")
+		s.GetCredentials().Remembered = c
+		v, err := w.step(w.door, s)
+		check(t, err)
+		if w.engine.began[0].Remembered != nil {
+			t.Errorf("%s: %+v", name, w.engine.began[0].Remembered)
+		}
+		if _, err := w.step(w.door, say(t, ch, "l1", v, `{"action":"remember","on":true,"key":"%"}`)); sallyport.ErrorCode(err) != sallyport.CodeInvalid {
+			t.Errorf("%s: key that is none: %v", name, err)
+		}
+	}
 }

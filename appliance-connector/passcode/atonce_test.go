@@ -79,7 +79,7 @@ func TestAThousandGuessesAtOnceOnTwoAppliances(t *testing.T) {
 		if said := strings.Count(w.log.String(), "passcodes blocked") - before; said != 1 {
 			t.Errorf("blocked %d times", said)
 		}
-		if by, why := w.try(w.checker(stores[1]), alice, w.at(token, 5), otpOnly, nil); by != "" || !strings.Contains(why, "blocked") {
+		if by, why := w.try(w.checker(stores[1]), alice, w.at(token, 5), otpOnly); by != "" || !strings.Contains(why, "blocked") {
 			t.Errorf("a right code after them: %q, %s", by, why)
 		}
 	})

@@ -38,7 +38,7 @@ func TestACodeOfAnyTokenIsTakenOnce(t *testing.T) {
 			code = w.shown(token)
 		}
 		grouped := code[:3] + " " + code[3:]
-		if by, why := w.try(c, bob, code, otpOnly, nil); by != "" {
+		if by, why := w.try(c, bob, code, otpOnly); by != "" {
 			t.Errorf("%s: taken from bob: %s", token.Serial, why)
 		}
 		if by, why := w.try(c, alice, code, []sallyport.Method{sallyport.MethodCode, sallyport.MethodTemporary}); by != "" {
@@ -76,19 +76,19 @@ func TestATokenThatDoesNotCountLetsNobodyIn(t *testing.T) {
 	w := newWorld(t)
 	c := w.checker(w.store)
 	token := w.token(alice, hotp("H", 6))
-	if by, why := w.try(c, alice, w.at(token, 11), otpOnly, nil); by != "" || !strings.Contains(why, "resynchronise") {
+	if by, why := w.try(c, alice, w.at(token, 11), otpOnly); by != "" || !strings.Contains(why, "resynchronise") {
 		t.Errorf("too far ahead: %q, %s", by, why)
 	}
 	_, err := w.store.SetOTPTokenState(t.Context(), token.ID, 0, sallyport.OTPTokenDisabled)
 	must(t, err)
-	if by, why := w.try(c, alice, w.at(token, 0), otpOnly, nil); by != "" || !strings.Contains(why, "no OTP token that counts") {
+	if by, why := w.try(c, alice, w.at(token, 0), otpOnly); by != "" || !strings.Contains(why, "no OTP token that counts") {
 		t.Errorf("disabled: %q, %s", by, why)
 	}
 	_, err = w.store.SetOTPTokenState(t.Context(), token.ID, 0, sallyport.OTPTokenActive)
 	must(t, err)
 	_, err = w.store.UnassignOTPToken(t.Context(), token.ID, 0)
 	must(t, err)
-	if by, _ := w.try(c, alice, w.at(token, 0), otpOnly, nil); by != "" {
+	if by, _ := w.try(c, alice, w.at(token, 0), otpOnly); by != "" {
 		t.Error("taken of a token that is nobody's")
 	}
 	if by, why, err := (&passcode.Checker{Store: w.store, Temporary: w.store, Now: c.Now, Log: c.Log}).CheckCode(t.Context(), alice, w.at(token, 0), "r", otpOnly, nil); by != "" || err != nil {
@@ -106,7 +106,7 @@ func TestAClockThatDriftsIsFollowed(t *testing.T) {
 		now, err := w.store.OTPToken(t.Context(), token.ID)
 		must(t, err)
 		step := w.now.Unix()/30 + now.Drift - 1
-		if by, why := w.try(c, alice, w.at(token, step), otpOnly, nil); by != sallyport.MethodOTP {
+		if by, why := w.try(c, alice, w.at(token, step), otpOnly); by != sallyport.MethodOTP {
 			t.Fatalf("not taken: %s", why)
 		}
 	}
@@ -131,11 +131,11 @@ func TestWrongCodesOfTokensCountWithAllOthers(t *testing.T) {
 			t.Fatalf("try %d: %q, %s", n, by, why)
 		}
 	}
-	if by, why := w.try(c, alice, w.at(token, 0), otpOnly, nil); by != "" || !strings.Contains(why, "blocked") {
+	if by, why := w.try(c, alice, w.at(token, 0), otpOnly); by != "" || !strings.Contains(why, "blocked") {
 		t.Errorf("after them the right one: %q, %s", by, why)
 	}
 	w.now = w.now.Add(passcode.Window + time.Second)
-	if by, why := w.try(c, alice, w.at(token, 0), otpOnly, nil); by != sallyport.MethodOTP {
+	if by, why := w.try(c, alice, w.at(token, 0), otpOnly); by != sallyport.MethodOTP {
 		t.Errorf("after the window: %s", why)
 	}
 	if n := strings.Count(w.log.String(), "passcodes blocked"); n != 1 {
