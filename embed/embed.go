@@ -1,10 +1,11 @@
 // Package embed serves the login overlay to the gateways' pages and makes the integration script
-// that an administrator pastes. A page pins its script by hash, so a published script never changes:
-// its address is the hash of its content, and each one stays served for as long as a page may ask.
+// that an administrator pastes. A page pins its script by hash, and the script its parts, so what was
+// published never changes: its address is the hash of its content, and each one stays served for as
+// long as a page may ask.
 //
-// Scripts come from three places, all checked against the hash in the address: the overlay of this
-// release, the folder published/ of older releases, and an archive that the replicas share, so that
-// during an upgrade a replica of either release serves the scripts of both.
+// Scripts and parts come from three places, all checked against the hash in the address: the overlay of
+// this release, the folder published/ of older releases, and an archive that the replicas share, so
+// that during an upgrade a replica of either release serves what belongs to both.
 package embed
 
 import (
@@ -19,6 +20,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,20 +32,21 @@ import (
 //go:embed published
 var published embed.FS
 
-// Archive keeps published scripts for all replicas.
+// Archive keeps what was published for all replicas, under a name that follows from the content: of a
+// script the SHA-256 in hexadecimal, of a part "part-" and the SHA-384 in base64url.
 type Archive interface {
-	Keep(ctx context.Context, sha256 string, script []byte) error
+	Keep(ctx context.Context, name string, script []byte) error
 	// Load returns nil when there is none.
-	Load(ctx context.Context, sha256 string) ([]byte, error)
+	Load(ctx context.Context, name string) ([]byte, error)
 }
 
-// script is one published script, ready to be sent.
+// script is one published script or part, ready to be sent.
 type script struct {
 	plain, gzip []byte
-	hash        string // SHA-256, hexadecimal
+	name        string
 }
 
-func newScript(data []byte) (*script, error) {
+func newScript(data []byte, name string) (*script, error) {
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	if err != nil {
@@ -54,7 +58,7 @@ func newScript(data []byte) (*script, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	return &script{plain: data, gzip: b.Bytes(), hash: hashOf(data)}, nil
+	return &script{plain: data, gzip: b.Bytes(), name: name}, nil
 }
 
 func hashOf(data []byte) string {
@@ -62,13 +66,18 @@ func hashOf(data []byte) string {
 	return hex.EncodeToString(h[:])
 }
 
-// maxLoaded bounds how many scripts of the archive are held in memory, and maxScript their size.
+// partNameOf begins with a word, since a hash in base64url may begin with - or _.
+func partNameOf(data []byte) string { return partName + web.PartHash(data) }
+
+const partName = "part-"
+
+// maxLoaded bounds how many scripts and parts of the archive are held in memory, and maxScript their size.
 const (
-	maxLoaded = 32
+	maxLoaded = 256
 	maxScript = 256 << 10
 )
 
-// Server serves scripts below /embed/v1/.
+// Server serves scripts and parts below /embed/v1/.
 type Server struct {
 	archive Archive
 
@@ -76,7 +85,7 @@ type Server struct {
 	scripts map[string]*script
 }
 
-// NewServer makes a Server; archive may be nil. The overlay of this release is put into the archive.
+// NewServer makes a Server; archive may be nil. The overlay of this release and its parts are put into the archive.
 func NewServer(ctx context.Context, archive Archive) (*Server, error) {
 	folder, err := fs.Sub(published, "published")
 	if err != nil {
@@ -86,38 +95,54 @@ func NewServer(ctx context.Context, archive Archive) (*Server, error) {
 	if err := s.loadFolder(folder); err != nil {
 		return nil, err
 	}
-	current, err := newScript(web.Overlay())
-	if err != nil {
-		return nil, fmt.Errorf("compress overlay: %w", err)
+	overlay := web.Overlay()
+	if err := s.publish(ctx, overlay, hashOf(overlay)); err != nil {
+		return nil, fmt.Errorf("publish overlay: %w", err)
 	}
-	s.scripts[current.hash] = current
-	if archive != nil {
-		if err := archive.Keep(ctx, current.hash, current.plain); err != nil {
-			return nil, fmt.Errorf("publish overlay: %w", err)
+	for _, p := range web.Parts() {
+		if err := s.publish(ctx, p.Data, partNameOf(p.Data)); err != nil {
+			return nil, fmt.Errorf("publish %s: %w", p.Name, err)
 		}
 	}
 	return s, nil
 }
 
-// loadFolder reads the scripts of older releases: <sha256>.js each. One that was changed is an error.
+func (s *Server) publish(ctx context.Context, data []byte, name string) error {
+	sc, err := newScript(data, name)
+	if err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	s.scripts[name] = sc
+	if s.archive == nil {
+		return nil
+	}
+	return s.archive.Keep(ctx, name, data)
+}
+
+// loadFolder reads what older releases published: <sha256>.js each script, part-<sha384>.js or .json
+// each part. One that was changed is an error.
 func (s *Server) loadFolder(folder fs.FS) error {
-	names, err := fs.Glob(folder, "*.js")
+	names, err := fs.Glob(folder, "*.js*")
 	if err != nil {
 		return fmt.Errorf("list published scripts: %w", err)
 	}
-	for _, name := range names {
-		data, err := fs.ReadFile(folder, name)
+	for _, file := range names {
+		data, err := fs.ReadFile(folder, file)
 		if err != nil {
 			return fmt.Errorf("read published script: %w", err)
 		}
-		sc, err := newScript(data)
+		name, content := strings.TrimSuffix(file, path.Ext(file)), hashOf(data)
+		if strings.HasPrefix(name, partName) {
+			content = partNameOf(data)
+		}
+		if name != content {
+			return fmt.Errorf("published script %s was changed: its content has the hash %s", file, content)
+		}
+		sc, err := newScript(data, name)
 		if err != nil {
 			return fmt.Errorf("compress published script: %w", err)
 		}
-		if name != sc.hash+".js" {
-			return fmt.Errorf("published script %s was changed: its content has the hash %s", name, sc.hash)
-		}
-		s.scripts[sc.hash] = sc
+		s.scripts[name] = sc
 	}
 	return nil
 }
@@ -127,7 +152,7 @@ const Prefix = "/embed/v1/"
 
 func address(hash string) string { return Prefix + hash + "/f5.js" }
 
-// ServeHTTP answers GET and HEAD of /embed/v1/<sha256>/f5.js.
+// ServeHTTP answers GET and HEAD of /embed/v1/<sha256>/f5.js, and of /embed/v1/part/<sha384>.js and .json.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -137,12 +162,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "This address takes GET and HEAD only.", http.StatusMethodNotAllowed)
 		return
 	}
-	hash, ok := hashIn(r.URL.Path)
+	name, kind, ok := nameIn(r.URL.Path)
 	if !ok {
 		notFound(w)
 		return
 	}
-	sc, err := s.find(r.Context(), hash)
+	sc, err := s.find(r.Context(), name, kind)
 	switch {
 	case err != nil:
 		h.Set("Cache-Control", "no-store")
@@ -150,7 +175,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case sc == nil:
 		notFound(w)
 	default:
-		sc.serve(w, r)
+		sc.serve(w, r, kind)
 	}
 }
 
@@ -159,53 +184,76 @@ func notFound(w http.ResponseWriter) {
 	http.Error(w, "There is no such script.", http.StatusNotFound)
 }
 
-func hashIn(path string) (string, bool) {
-	hash, ok := strings.CutSuffix(strings.TrimPrefix(path, Prefix), "/f5.js")
-	if !ok || len(hash) != hex.EncodedLen(sha256.Size) || strings.Trim(hash, "0123456789abcdef") != "" {
-		return "", false
-	}
-	return hash, true
+// kind is what an address asks for: how its content is named, and what it is sent as.
+type kind struct {
+	name        func([]byte) string
+	contentType string
 }
 
-func (s *Server) find(ctx context.Context, hash string) (*script, error) {
+var (
+	overlayScript = kind{hashOf, "text/javascript; charset=utf-8"}
+	partScript    = kind{partNameOf, "text/javascript; charset=utf-8"}
+	partWords     = kind{partNameOf, "application/json"}
+)
+
+var (
+	overlayAddress = regexp.MustCompile(`^` + Prefix + `([0-9a-f]{64})/f5\.js$`)
+	partAddress    = regexp.MustCompile(`^` + Prefix + `part/([A-Za-z0-9_-]{64})\.(js|json)$`)
+)
+
+func nameIn(path string) (string, kind, bool) {
+	if m := overlayAddress.FindStringSubmatch(path); m != nil {
+		return m[1], overlayScript, true
+	}
+	m := partAddress.FindStringSubmatch(path)
+	switch {
+	case m == nil:
+		return "", kind{}, false
+	case m[2] == "json":
+		return partName + m[1], partWords, true
+	}
+	return partName + m[1], partScript, true
+}
+
+func (s *Server) find(ctx context.Context, name string, k kind) (*script, error) {
 	s.mu.RLock()
-	sc := s.scripts[hash]
+	sc := s.scripts[name]
 	s.mu.RUnlock()
 	if sc != nil || s.archive == nil {
 		return sc, nil
 	}
-	data, err := s.archive.Load(ctx, hash)
+	data, err := s.archive.Load(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("read script archive: %w", err)
 	}
 	// The address says what the content has to be: nobody can slip another script in.
-	if data == nil || len(data) > maxScript || hashOf(data) != hash {
+	if data == nil || len(data) > maxScript || k.name(data) != name {
 		return nil, nil
 	}
-	if sc, err = newScript(data); err != nil {
+	if sc, err = newScript(data, name); err != nil {
 		return nil, fmt.Errorf("compress script: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.scripts) < maxLoaded {
-		s.scripts[hash] = sc
+		s.scripts[name] = sc
 	}
 	return sc, nil
 }
 
-func (sc *script) serve(w http.ResponseWriter, r *http.Request) {
-	data, tag := sc.plain, `"`+sc.hash+`"`
+func (sc *script) serve(w http.ResponseWriter, r *http.Request, k kind) {
+	data, tag := sc.plain, `"`+sc.name+`"`
 	h := w.Header()
 	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		data, tag = sc.gzip, `"`+sc.hash+`-gzip"`
+		data, tag = sc.gzip, `"`+sc.name+`-gzip"`
 		h.Set("Content-Encoding", "gzip")
 	}
-	h.Set("Content-Type", "text/javascript; charset=utf-8")
+	h.Set("Content-Type", k.contentType)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("ETag", tag)
-	if strings.Contains(r.Header.Get("If-None-Match"), sc.hash) {
+	if strings.Contains(r.Header.Get("If-None-Match"), sc.name) {
 		h.Del("Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return

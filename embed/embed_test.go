@@ -27,7 +27,7 @@ func (m memory) Keep(_ context.Context, hash string, script []byte) error {
 }
 
 func (m memory) Load(_ context.Context, hash string) ([]byte, error) {
-	if hash == strings.Repeat("e", 64) {
+	if strings.TrimPrefix(hash, partName) == strings.Repeat("e", 64) {
 		return nil, errors.New("away")
 	}
 	return m[hash], nil
@@ -148,6 +148,39 @@ func TestAScriptOfAnotherReleaseIsServedFromTheArchiveWhenItsHashIsRight(t *test
 	}
 }
 
+func TestPartsAreServedUnderTheirHash(t *testing.T) {
+	older := []byte(`{"signIn":"Older"}`)
+	forged := strings.Repeat("_", 64)
+	s, err := NewServer(context.Background(), memory{partNameOf(older): older, partName + forged: older})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := append(web.Parts(), web.Part{Name: "older.json", Data: older})
+	for _, p := range parts {
+		kind := map[bool]string{true: "application/json", false: "text/javascript; charset=utf-8"}[strings.HasSuffix(p.Name, ".json")]
+		r := get(t, s, Prefix+"part/"+p.Hash()+p.Name[strings.LastIndex(p.Name, "."):]+"?again")
+		if r.StatusCode != 200 || !bytes.Equal(body(t, r), p.Data) || r.Header.Get("Content-Type") != kind {
+			t.Errorf("%s: status %d, %s", p.Name, r.StatusCode, r.Header.Get("Content-Type"))
+		}
+		if r.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" || r.Header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: headers %v", p.Name, r.Header)
+		}
+	}
+	for path, want := range map[string]int{
+		"part/" + forged + ".json":                        404,
+		"part/" + web.PartHash(older) + ".css":            404,
+		"part/" + web.PartHash(older):                     404,
+		"part/" + hashOf(web.Overlay()) + ".js":           404, // what is stored under one kind of hash is not served under the other
+		web.PartHash(older) + "/f5.js":                    404,
+		"part/" + strings.Repeat("e", 64) + ".js":         503,
+		"part/../" + web.Parts()[0].Hash() + "/part/a.js": 404,
+	} {
+		if r := get(t, s, Prefix+path); r.StatusCode != want || strings.Contains(r.Header.Get("Cache-Control"), "immutable") {
+			t.Errorf("%s: status %d, want %d", path, r.StatusCode, want)
+		}
+	}
+}
+
 func TestTheOverlayOfThisReleaseIsPublished(t *testing.T) {
 	m := memory{}
 	if _, err := NewServer(context.Background(), m); err != nil {
@@ -156,19 +189,29 @@ func TestTheOverlayOfThisReleaseIsPublished(t *testing.T) {
 	if !bytes.Equal(m[hashOf(web.Overlay())], web.Overlay()) {
 		t.Error("the overlay is not in the archive")
 	}
+	for _, p := range web.Parts() {
+		if !bytes.Equal(m[partNameOf(p.Data)], p.Data) {
+			t.Errorf("%s is not in the archive", p.Name)
+		}
+	}
 }
 
 func TestAChangedPublishedScriptIsRefused(t *testing.T) {
 	s := &Server{scripts: map[string]*script{}}
 	good := []byte("good")
-	if err := s.loadFolder(fstest.MapFS{hashOf(good) + ".js": {Data: good}}); err != nil {
+	script, part := hashOf(good)+".js", "part-"+web.PartHash(good)+".json"
+	if err := s.loadFolder(fstest.MapFS{script: {Data: good}, part: {Data: good}, "README.md": {}}); err != nil {
 		t.Fatal(err)
 	}
-	if r := get(t, s, address(hashOf(good))); r.StatusCode != 200 {
-		t.Errorf("status %d", r.StatusCode)
+	for _, path := range []string{address(hashOf(good)), Prefix + "part/" + web.PartHash(good) + ".json"} {
+		if r := get(t, s, path); r.StatusCode != 200 {
+			t.Errorf("%s: status %d", path, r.StatusCode)
+		}
 	}
-	if err := s.loadFolder(fstest.MapFS{hashOf(good) + ".js": {Data: []byte("bad")}}); err == nil {
-		t.Error("a changed script was taken")
+	for _, name := range []string{script, part} {
+		if err := s.loadFolder(fstest.MapFS{name: {Data: []byte("bad")}}); err == nil {
+			t.Errorf("a changed %s was taken", name)
+		}
 	}
 }
 

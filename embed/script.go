@@ -12,8 +12,8 @@ import (
 	"github.com/sallyport/sallyport/web"
 )
 
-// kind is what the access token calls the gateways that this script is for.
-const kind = "f5-big-ip"
+// gatewayKind is what the access token calls the gateways that this script is for.
+const gatewayKind = "f5-big-ip"
 
 // fingerprintLen is a SHA-256 in base64url without padding.
 const fingerprintLen = 43
@@ -63,7 +63,7 @@ func accessToken(integration sallyport.IntegrationID, tenant sallyport.TenantID)
 	token, err := json.Marshal(struct {
 		TenantID    sallyport.TenantID `json:"tenantId"`
 		ContextData contextData        `json:"contextData"`
-	}{tenant, contextData{kind, integration}})
+	}{tenant, contextData{gatewayKind, integration}})
 	if err != nil {
 		return nil, fmt.Errorf("make access token: %w", err)
 	}

@@ -45,6 +45,7 @@ func screens(t *testing.T, visit func(p *tab, name string)) {
 	visit(p, "error")
 	p.click("again")
 	p.untilScreen("signin")
+	p.until(`window.sessionTimeout`) // the page's own script makes it a little later
 	p.eval(`sessionTimedOut()`)
 	p.untilScreen("expired")
 	visit(p, "expired")

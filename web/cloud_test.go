@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/embed"
 	"github.com/sallyport/sallyport/internal/sealed"
 	"github.com/sallyport/sallyport/web"
 )
@@ -43,7 +44,7 @@ type fakeCloud struct {
 	mu     sync.Mutex
 	logins map[string]*fakeLogin
 	count  map[string]int // requests by kind
-	// before may answer a request itself (true) instead of the cloud. Kinds: script, begin, credentials, events, messages.
+	// before may answer a request itself (true) instead of the cloud. Kinds: script, part, begin, credentials, events, messages.
 	before func(kind string, w http.ResponseWriter, r *http.Request) bool
 	// statement may change the key statement before it is signed.
 	statement func(map[string]any)
@@ -74,7 +75,10 @@ func newCloud(t *testing.T) *fakeCloud {
 	must(t, err)
 	c := &fakeCloud{t: t, root: root, key: key, arrive: make(chan *fakeLogin, 16), logins: map[string]*fakeLogin{}, count: map[string]int{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /embed/v1/{hash}/f5.js", c.handle("script", c.script))
+	scripts, err := embed.NewServer(t.Context(), nil)
+	must(t, err)
+	mux.HandleFunc("GET /embed/v1/abc/f5.js", c.handle("script", c.script))
+	mux.HandleFunc("GET /embed/v1/part/{file}", c.handle("part", scripts.ServeHTTP))
 	mux.HandleFunc("POST /v1/logins", c.handle("begin", c.begin))
 	mux.HandleFunc("POST /v1/logins/{id}/credentials", c.handle("credentials", c.credentials))
 	mux.HandleFunc("GET /v1/logins/{id}/events", c.handle("events", c.events))

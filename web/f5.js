@@ -3,6 +3,10 @@
  *
  * Written in the syntax of 1999 on purpose: a browser that cannot be served must still be able to read
  * the file far enough to leave the page alone.
+ *
+ * This is the script that the gateway's page pins: the sign-in form, what seals and watches, and the way back to the
+ * gateway's own form. What comes after the password, and every language but English, stands in overlay/, is pinned by
+ * this script and loaded when it is needed.
  */
 (function (window, document) {
   'use strict';
@@ -25,7 +29,8 @@
       token: btoa(raw),
       tenant: claims.tenantId,
       integration: claims.contextData.authInstanceId,
-      pin: script.getAttribute('data-key') || fragment.k
+      pin: script.getAttribute('data-key') || fragment.k,
+      language: script.getAttribute('data-lang') || fragment.l
     };
   }
 
@@ -35,102 +40,101 @@
       document.documentElement.attachShadow && window.atob;
   }
 
-  // --- Words. One table a language; a language without a sentence falls back to English. ---
+  // --- Words: those of overlay/lang, where a language without a sentence falls back to English ---
 
-  var WORDS = {
-    en: {
-      signIn: 'Sign in',
-      user: 'User name',
-      password: 'Password',
-      show: 'Show password',
-      hide: 'Hide password',
-      caps: 'Caps Lock is on',
-      checking: 'Checking\u2026',
-      slow: 'This is taking longer than usual. Please wait.',
-      needUser: 'Enter your user name.',
-      needPassword: 'Enter your password.',
-      longUser: 'This user name is too long.',
-      longPassword: 'This password is too long.',
-      pushTitle: 'Check your phone',
-      pushNumber: 'Approve the sign-in on {device} and type this number there:',
-      pushPlain: 'Approve the sign-in on {device}.',
-      phone: 'your phone',
-      spoken: 'Approve the sign-in on {device}. The number is {number}. You have {seconds} seconds.',
-      spokenPlain: 'Approve the sign-in on {device}. You have {seconds} seconds.',
-      left: '{seconds} seconds left',
-      leftOne: '1 second left',
-      timeUp: 'Waiting for the answer\u2026',
-      notDelivered: 'The notification could not be delivered. Open the app on your phone: the request is there.',
-      useCode: 'Use a code instead',
-      usePush: 'Send it to my phone instead',
-      cancel: 'Cancel',
-      codeTitle: 'Enter a code',
-      codeHelp: 'Type the six digits that the app on your phone shows now. A code from a token or from the help desk works too.',
-      temporaryHelp: 'Type the temporary code from the help desk. If you have your phone again, a code from the app works too.',
-      code: 'Code',
-      needCode: 'Enter the code.',
-      go: 'Continue',
-      doneTitle: 'Signing you in\u2026',
-      doneHelp: 'That worked. The gateway opens in a moment.',
-      deniedTitle: 'You are not signed in',
-      errorTitle: 'That did not work',
-      again: 'Try again',
-      ownForm: 'Use the gateway\u2019s own form',
-      support: 'Support code: {code}',
-      reconnecting: 'The connection was lost. Trying again\u2026',
-      expiredTitle: 'The gateway\u2019s session has expired',
-      expiredHelp: 'This page was open for too long. Start again to sign in.',
-      startAgain: 'Start again',
-      notice: 'The sign-in service cannot be reached. You can still sign in here: type your user name and password, ' +
-        'and in the field \u201c{field}\u201d the six-digit code from your app, your token or the help desk.',
-      ownNotice: 'Type your user name and password, and in the field \u201c{field}\u201d the six-digit code from your app, ' +
-        'your token or the help desk.',
-      stuck: 'The gateway did not take the sign-in. Please try again.',
-      restart: 'The gateway is starting a new session. If nothing happens, start again.',
+  // web.go puts in the English words of this script. Those of a part come with it, those of a language in its file.
+  var ENGLISH = {};
+  var words = ENGLISH, language = 'en';
 
-      // The reasons of prompt.go.
-      credentials: 'The user name or password is not right, or this account may not sign in. Check both and try again.',
-      not_enrolled: 'No phone is set up for you yet. Call the help desk to have one set up.',
-      not_allowed: 'Your account may not sign in from outside. If you need that, call the help desk.',
-      wrong_number: 'The number typed on the phone was not the number shown here. Try again and type the new number.',
-      rejected: 'The sign-in was refused on the phone. If that was a mistake, try again.',
-      not_me: 'Somebody answered \u201cThis was not me\u201d on the phone, so the sign-in was stopped. If it was you, call the help desk.',
-      timeout: 'Nobody answered on the phone in time. Have it in your hand and try again.',
-      superseded: 'A newer sign-in was started for this phone, so this one was stopped.',
-      wrong_code: 'That code is not right, or it was used before. Wait for the next one and type that.',
-      too_many_codes: 'Too many wrong codes. Wait a few minutes, then try again.',
-      cancelled: 'The sign-in was cancelled.',
-      expired: 'This took too long. Please start again.',
-      unavailable: 'A part of the sign-in service does not answer. Wait a moment and try again.',
-      push_failed: 'The notification could not be delivered. Open the app on your phone, or use a code.',
-      bad_approval: 'The answer from the phone could not be verified. Try again; if it happens twice, call the help desk.',
-
-      // What can go wrong between here and there.
-      network: 'The sign-in service cannot be reached. Check your connection and try again.',
-      limited: 'Too many attempts. Wait a minute, then try again.',
-      uncertain: 'The connection broke while your password was being checked. Please try again.',
-      untrusted: 'This page received an answer that it cannot verify, so it stopped. Call the help desk if this happens again.',
-      internal: 'Something went wrong on our side. Please try again.'
-    }
-  };
-  var RTL = /^(ar|fa|he|ur)\b/;
-  var language = pickLanguage();
-
+  // The first language of the browser's that there is, then the integration's own, then English.
   function pickLanguage() {
-    var wanted = [].concat(navigator.languages || navigator.language || 'en'), i, tag;
-    for (i = 0; i < wanted.length; i++) {
-      tag = String(wanted[i]).toLowerCase();
-      if (WORDS[tag]) return tag;
-      tag = tag.split('-')[0];
-      if (WORDS[tag]) return tag;
-    }
-    return 'en';
+    return [].concat(navigator.languages || navigator.language || [], tag.language || []).map(function (wanted) {
+      return String(wanted).toLowerCase().split('-')[0];
+    }).filter(function (name) { return name === 'en' || LANGUAGES[name]; })[0] || 'en';
   }
 
-  function knows(key) { return WORDS[language][key] || WORDS.en[key]; }
+  function direction() { return language === 'ar' ? 'rtl' : 'ltr'; }
 
+  function knows(key) { return words[key] || ENGLISH[key]; }
+
+  // What is put into a sentence keeps its own direction: a name or a number must not turn the sentence around it.
   function say(key, values) {
-    return (knows(key) || knows('internal')).replace(/\{(\w+)\}/g, function (_, name) { return values[name]; });
+    return (knows(key) || knows('internal')).replace(/\{(\w+)\}/g, function (_, name) {
+      return direction() === 'rtl' ? '\u2068' + values[name] + '\u2069' : values[name];
+    });
+  }
+
+  // --- What is loaded when it is needed ---
+
+  // The SHA-384 of each part and each language by name: it is the address, and the browser holds what comes to it.
+  // web.go puts them in.
+  var PARTS = {}, LANGUAGES = {};
+  var loading = {};
+
+  // Resolves to what the part gives, fetched once; where that fails, once more, past whatever holds a bad copy.
+  function load(name) {
+    if (!loading[name]) {
+      loading[name] = fetchPart(name, '').then(null, function () {
+        return wait(300).then(function () { return fetchPart(name, '?again'); });
+      }).then(null, function () {
+        loading[name] = null;
+        throw failure('part');
+      });
+    }
+    return loading[name];
+  }
+
+  function partAddress(hash, rest) { return tag.base + '/embed/v1/part/' + hash + rest; }
+
+  function integrity(hash) { return 'sha384-' + hash.replace(/-/g, '+').replace(/_/g, '/'); }
+
+  // A part finds its way to us by its own script element: nothing is put into the page's global names.
+  function fetchPart(name, again) {
+    return new Promise(function (resolve, reject) {
+      var s = document.createElement('script'), timer = setTimeout(leave, 6000);
+      function leave() {
+        clearTimeout(timer);
+        s.sallyport = function () {};
+        if (s.parentNode) s.parentNode.removeChild(s);
+        reject(failure('part'));
+      }
+      s.sallyport = function (english, make) {
+        for (var key in english) ENGLISH[key] = english[key];
+        resolve(make(kit));
+      };
+      s.src = partAddress(PARTS[name], '.js' + again);
+      s.integrity = integrity(PARTS[name]);
+      s.crossOrigin = 'anonymous';
+      s.referrerPolicy = 'no-referrer';
+      s.nonce = script.nonce || '';
+      s.onload = s.onerror = leave;
+      document.head.appendChild(s);
+    });
+  }
+
+  // Resolves in any case: a language that does not come in time is English.
+  function loadLanguage() {
+    var hash = LANGUAGES[language = pickLanguage()], late;
+    if (!hash) return Promise.resolve();
+    function get(again) {
+      return window.fetch(partAddress(hash, '.json' + again), {
+        integrity: integrity(hash), mode: 'cors', credentials: 'omit', referrerPolicy: 'no-referrer'
+      }).then(function (r) { return r.json(); });
+    }
+    return Promise.race([
+      get('').then(null, function () { return get('?again'); }).then(function (all) { if (!late) words = all; }),
+      wait(1500)
+    ]).then(null, function () {}).then(function () {
+      late = true;
+      if (words === ENGLISH) language = 'en';
+    });
+  }
+
+  // The part that remembers this browser, where there is one, may take a hand in a login. The login goes on without it.
+  function remembering(step, a, what) {
+    return PARTS.remember ? Promise.race([wait(1500), load('remember').then(function (part) {
+      return part[step](a, what);
+    })]).then(null, function () {}) : Promise.resolve();
   }
 
   // --- Octets ---
@@ -357,6 +361,8 @@
       a.login = login;
       return sealPassword(a);
     }).then(function (body) {
+      return remembering('claim', a, body).then(function () { return body; });
+    }).then(function (body) {
       return insist('/' + encodeURIComponent(a.login.id) + '/credentials', body, '', 2);
     }).then(null, function (e) {
       // The login id was too old or taken; nobody has been asked about the password under it by us.
@@ -386,8 +392,8 @@
         .then(function (prompt) {
           if (a.over) return;
           a.version = view.version;
-          a.kind = prompt.kind;
-          showPrompt(a, prompt);
+          a.kind = prompt.kind + (prompt.enrol ? prompt.enrol.step : '');
+          return showPrompt(a, prompt);
         });
     }));
   }
@@ -616,7 +622,7 @@
       HTMLFormElement.prototype.submit.call(form);
     }, tag.modern ? 60 : 0); // the modern page takes its values over between two frames
     setTimeout(function () {
-      if (screen === 'done') showError(failure('stuck'), null);
+      if (handed) showError(failure('stuck'), null);
     }, 15000);
   }
 
@@ -629,7 +635,9 @@
 
   // --- Covering the page, and giving it back ---
 
-  var tag, host, shadow, main, status, screen = '', unveil, viewport, finished = false;
+  var sheets = []; // of parts
+  var tag, host, shadow, main, status, screen = '', unveil, viewport, ticking;
+  var spoken, serving = false, handed = false, finished = false; // words there; our page; handed to the gateway; nothing more to show
 
   // Sheets made by script pass a site's content security policy; the style element is for browsers without them.
   function addSheet(where, css) {
@@ -674,9 +682,9 @@
     host = document.createElement('div');
     host.id = 'sallyport';
     host.lang = language;
-    host.dir = RTL.test(language) ? 'rtl' : 'ltr';
+    host.dir = direction();
     shadow = host.attachShadow({ mode: 'open' });
-    addSheet(shadow, CSS);
+    [CSS].concat(sheets).forEach(function (css) { addSheet(shadow, css); });
     status = el('div', { id: 'status', 'class': 'sr', role: 'status', 'aria-live': 'polite' });
     main = el('main', { 'class': 'card' });
     shadow.appendChild(el('div', { 'class': 'page' }, [main, status]));
@@ -690,6 +698,7 @@
     if (viewport) document.head.removeChild(viewport);
     host = viewport = null;
     screen = '';
+    serving = false;
     reveal();
   }
 
@@ -704,6 +713,7 @@
     host = document.createElement('div');
     host.id = 'sallyport';
     host.lang = language;
+    host.dir = direction();
     host.setAttribute('data-screen', 'native');
     shadow = host.attachShadow({ mode: 'open' });
     addSheet(shadow, CSS);
@@ -905,31 +915,43 @@
     })));
   }
 
+  // A kind of prompt is shown by the part of its name, or by steps.js.
   function showPrompt(a, p) {
-    if (p.kind === 'push') showPush(a, p);
-    else if (p.kind === 'code') showCode(a, p);
-    else if (p.kind === 'done' && p.token) {
-      end(a);
-      showDone();
-      submitNative(a, p.token);
-    } else {
-      end(a);
-      if (p.reason === 'credentials') showSignIn(say(p.reason), p.supportCode, a.user);
-      else showDenied(p.reason, p.supportCode, a.user);
-    }
+    var done = p.kind === 'done' && p.token;
+    if (!done && p.kind !== 'denied') return withPart(a, PARTS[p.kind] ? p.kind : 'steps', p);
+    end(a);
+    if (!done && p.reason === 'credentials') return showSignIn(say(p.reason), p.supportCode, a.user);
+    if (!done) return withPart(a, 'steps', p);
+    handed = true;
+    // The gateway is not kept waiting for a screen that says that all is well.
+    load('steps').then(function (part) { if (handed) part.show(a, p); }, function () {});
+    return (p.remembered ? remembering('keep', a, p.remembered) : Promise.resolve()).then(function () { submitNative(a, p.token); });
+  }
+
+  function withPart(a, name, p) {
+    var version = a.version, over = a.over;
+    return load(name).then(function (part) {
+      if (a.version === version && !a.over === !over) part.show(a, p);
+    }, function (e) {
+      if (a.over && !over) return;
+      if (!a.over) cancel(a);
+      showError(e, a);
+    });
   }
 
   function act(a, id, message) {
-    return function () {
-      if (isBusy(id)) return;
-      busy(id, true);
-      tell(a, message, true).then(null, function (e) {
-        e = asFailure(e);
-        if (a.over) return;
-        if (e.ended || e.code === 'untrusted' || e.code === 'expired') return fail(a, e);
-        alarm(say(knows(e.code) ? e.code : 'internal'), e.supportCode);
-      }).then(function () { if (!a.over) busy(id, false); });
-    };
+    return function () { if (!isBusy(id)) send(a, id, message); };
+  }
+
+  // Says something to the appliance while the button shows that it is being said.
+  function send(a, id, message) {
+    busy(id, true);
+    return tell(a, message, true).then(null, function (e) {
+      e = asFailure(e);
+      if (a.over) return;
+      if (e.ended || e.code === 'untrusted' || e.code === 'expired') return fail(a, e);
+      alarm(say(knows(e.code) ? e.code : 'internal'), e.supportCode);
+    }).then(function () { if (!a.over) busy(id, false); });
   }
 
   function cancelButton(a) {
@@ -939,88 +961,8 @@
     });
   }
 
-  function offers(p, method) { return (p.methods || []).indexOf(method) >= 0; }
-
-  var ticking;
-
-  function showPush(a, p) {
-    var device = p.device || say('phone'), number = p.number || '', total = p.remainingMs || 30000, from = Date.now();
-    var failed = p.delivery === 'failed' || p.delivery === 'no_address' || p.reason === 'push_failed';
-    var round = 2 * Math.PI * 70, warned = false;
-    put('push', [
-      title(say('pushTitle')),
-      el('p', { 'class': 'lead', text: say(number ? 'pushNumber' : 'pushPlain', { device: device }) }),
-      el('div', { id: 'ring', 'class': 'ring' }, [
-        drawing(160, [{ cx: 80, cy: 80, r: 70 }, { id: 'arc', cx: 80, cy: 80, r: 70, 'stroke-dasharray': round, transform: 'rotate(-90 80 80)' }]),
-        number ? el('span', { id: 'number', text: number }) :
-          drawing(24, [{ d: 'M8 2h8a2 2 0 0 1 2 2v16a2 2 0 0 1-2 2H8a2 2 0 0 1-2-2V4a2 2 0 0 1 2-2zm3 17h2' }])
-      ]),
-      el('p', { id: 'left', 'class': 'left' }),
-      failed && el('p', { id: 'note', 'class': 'note', text: say('notDelivered') }),
-      alertBox(p.reason && p.reason !== 'push_failed' && knows(p.reason) ? say(p.reason) : '', p.supportCode),
-      el('p', { id: 'hint', 'class': 'hint', role: 'status' }),
-      offers(p, 'code') && button('usecode', say('useCode'), 'secondary', act(a, 'usecode', { action: 'use_code' })),
-      cancelButton(a)
-    ], 'title');
-    function tick() {
-      var ms = Math.max(0, total - (Date.now() - from)), seconds = Math.ceil(ms / 1000);
-      byId('arc').setAttribute('stroke-dashoffset', round * (1 - ms / total));
-      byId('left').textContent = !seconds ? say('timeUp') : seconds === 1 ? say('leftOne') : say('left', { seconds: seconds });
-      if (seconds === 10 && !warned) {
-        warned = true;
-        status.textContent = say('left', { seconds: 10 });
-      }
-      if (!seconds) clearInterval(ticking);
-    }
-    tick();
-    ticking = setInterval(tick, 250);
-    status.textContent = say(number ? 'spoken' : 'spokenPlain', {
-      device: device, number: number.split('').join(' '), seconds: Math.round(total / 1000)
-    }) + (failed ? ' ' + say('notDelivered') : '');
-  }
-
-  function showCode(a, p) {
-    put('code', [
-      title(say('codeTitle')),
-      el('p', { id: 'help', 'class': 'lead', text: say(offers(p, 'temporary') ? 'temporaryHelp' : 'codeHelp') }),
-      alertBox(p.reason && knows(p.reason) ? say(p.reason) : '', p.supportCode),
-      el('form', { method: 'post', novalidate: true, submit: function (event) {
-        event.preventDefault();
-        var code = byId('code').value.replace(/\s/g, '');
-        if (problem('code', code ? '' : 'needCode')) byId('code').focus();
-        else act(a, 'submit', { action: 'code', code: code })();
-      } }, [
-        textField('code', say('code'), {
-          'class': 'code', type: 'text', inputmode: 'numeric', autocomplete: 'one-time-code', maxlength: 64,
-          autocapitalize: 'characters', spellcheck: 'false', required: true
-        }),
-        el('button', { id: 'submit', type: 'submit', 'class': 'primary', text: say('go') })
-      ]),
-      el('p', { id: 'hint', 'class': 'hint', role: 'status' }),
-      offers(p, 'push') && button('usepush', say('usePush'), 'secondary', act(a, 'usepush', { action: 'push' })),
-      cancelButton(a)
-    ], 'code');
-    byId('code').setAttribute('aria-describedby', 'help code-problem');
-  }
-
-  function showDone() {
-    put('done', [
-      el('div', { 'class': 'ring tick' }, [drawing(160, [{ cx: 80, cy: 80, r: 70 }, { d: 'M48 84l22 22 44-50' }])]),
-      title(say('doneTitle')),
-      el('p', { 'class': 'lead', text: say('doneHelp') })
-    ], 'title');
-    status.textContent = say('doneTitle');
-  }
-
-  function showDenied(reason, supportCode, user) {
-    put('denied', [
-      title(say('deniedTitle')),
-      alertBox(say(knows(reason) ? reason : 'internal'), supportCode),
-      button('again', say('again'), 'primary', function () { showSignIn('', '', user); })
-    ], 'again');
-  }
-
   function showError(e, a) {
+    handed = false;
     put('error', [
       title(say('errorTitle')),
       alertBox(say(knows(e.code) ? e.code : 'internal'), e.supportCode),
@@ -1040,12 +982,40 @@
   }
 
   function showRestart() {
+    handed = false;
     put('restart', [
       title(say('expiredTitle')),
       alertBox(say('restart')),
       el('a', { id: 'restart', 'class': 'primary', href: '/', text: say('startAgain') })
     ], 'restart');
   }
+
+  // What parts are built from: a part is document.currentScript.sallyport({}, function (kit) { ...; return {show: ...}; }).
+  var kit = {
+    // words
+    say: say, knows: knows,
+    // building blocks
+    el: el, drawing: drawing, title: title, button: button, textField: textField, choice: choice, alertBox: alertBox, byId: byId,
+    sheet: function (css) {
+      sheets.push(css);
+      if (shadow) addSheet(shadow, css);
+    },
+    // the screen that is shown
+    put: put, problem: problem, alarm: alarm, hint: hint, busy: busy, isBusy: isBusy,
+    speak: function (text) { status.textContent = text; },
+    every: function (ms, tick) {
+      clearInterval(ticking);
+      ticking = setInterval(tick, ms); // until the next screen
+    },
+    // the login
+    act: act, send: send, cancelButton: cancelButton, signIn: showSignIn, fail: fail, failure: failure,
+    // other parts
+    has: function (name) { return !!PARTS[name]; },
+    load: load,
+    // octets
+    encode: encode, decode: decode, utf8: utf8, join: join, fields: fields,
+    tag: function () { return tag; }
+  };
 
   // --- Watching the page ---
 
@@ -1058,18 +1028,28 @@
     if (finished) return;
     var box = host && gatewayExpired(), link = box && box.querySelector('a[href]'), now;
     if (box) return showExpired(link && link.href);
-    if (!tag.modern || screen === 'done') return;
+    if (!tag.modern || handed) return;
     now = look();
-    if (now === 'serve' && !host) serve();
+    if (now === 'serve' && !serving) serve();
     else if (now === 'leave') uncover();
   }
 
   function serve() {
-    cover();
-    showSignIn(pageError());
-    begin(2500).then(function (login) { ready = login; }, function () {
-      if (attempt || screen !== 'signin') return; // what was begun meanwhile says itself what became of it
-      giveBack('notice', byId('username').value, byId('password').value);
+    serving = true;
+    veil();
+    spoken.then(function () {
+      if (serving && !finished && !host) showSignIn(pageError());
+    });
+    begin(2500).then(function (login) {
+      ready = login;
+      // From here on whoever logs in will need it: no login is to wait for it.
+      load('steps').then(null, function () {});
+      remembering('ready');
+    }, function () {
+      return spoken.then(function () {
+        if (attempt || screen !== 'signin') return; // what was begun meanwhile says itself what became of it
+        giveBack('notice', byId('username').value, byId('password').value);
+      });
     });
   }
 
@@ -1080,6 +1060,7 @@
     if (now !== 'serve' && !tag.modern) return reveal();
     root.setAttribute('data-sallyport', '1');
     veil();
+    spoken = loadLanguage();
     new MutationObserver(onChange).observe(root, { childList: true, subtree: true, attributes: true, attributeFilter: ['class'] });
     if (now === 'serve') serve();
     else waitForForm();
@@ -1090,7 +1071,7 @@
   // are drawn, and a page that stays empty after three seconds.
   function waitForForm() {
     var began = Date.now(), timer = setInterval(function () {
-      if (host || finished) return clearInterval(timer);
+      if (serving || finished) return clearInterval(timer);
       var drawn = document.body && document.body.querySelector('form,h1,h2,table,button,p');
       if (look() === 'leave' || (drawn && document.readyState === 'complete') || Date.now() - began > 3000) {
         clearInterval(timer);
@@ -1131,7 +1112,6 @@
     'input[aria-invalid]{border-color:var(--bad);box-shadow:0 0 0 1px var(--bad)}',
     '#password{padding-inline-end:3.25em}',
     'input::-ms-reveal{display:none}',
-    '.code{font-size:1.5em!important;letter-spacing:.2em;font-variant-numeric:tabular-nums;text-align:center!important}',
     '.eye{position:absolute;inset-inline-end:.125em;top:.125em;width:2.75em;height:2.75em;padding:.625em;border:0;border-radius:.5em;background:none;color:var(--soft);cursor:pointer}',
     '.eye svg{display:block;width:100%;height:100%}',
     '.eye[aria-pressed=false] .strike{display:none}',
@@ -1150,22 +1130,13 @@
     '.quiet{color:var(--go)}.quiet:hover{text-decoration:underline}',
     '[aria-disabled]{opacity:.75;cursor:progress}',
     ':focus-visible{outline:3px solid var(--go);outline-offset:2px}h1:focus-visible{outline:0}',
-    '.alert:not(:empty),.note{margin-top:1.25em;padding:.75em 1em;border-radius:.625em;border-inline-start:4px solid var(--bad);background:var(--badbg);color:var(--bad)}',
+    '.alert:not(:empty){margin-top:1.25em;padding:.75em 1em;border-radius:.625em;border-inline-start:4px solid var(--bad);background:var(--badbg);color:var(--bad)}',
     '.support{display:block;margin-top:.375em;font-size:.875em;font-variant-numeric:tabular-nums}',
-    '.note{border-color:var(--warn);background:var(--warnbg);color:var(--warn)}',
-    '.ring{position:relative;width:10em;height:10em;margin:1.75em auto .75em;display:grid;place-items:center}',
-    '.ring>svg:first-child{position:absolute;inset:0;stroke-width:8;color:var(--faint)}',
-    '.ring>svg+svg{width:4em;color:var(--go)}',
-    '#arc{stroke:var(--go);transition:stroke-dashoffset .3s linear}',
-    '#number{font-size:4em;line-height:1;font-weight:700;letter-spacing:.06em;margin-inline-end:-.06em;font-variant-numeric:tabular-nums}',
-    '.tick>svg:first-child{color:var(--ok)}.tick{width:6em;height:6em}.tick~h1,.tick~.lead{text-align:center}',
-    '.left{text-align:center;color:var(--soft);font-variant-numeric:tabular-nums}',
     '.sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}',
     '.notice{padding:.875em 1.25em;border-bottom:3px solid var(--go);background:var(--card);color:var(--text)}',
     '@media(max-width:30em){.page{padding:0;background:var(--card)}.card{border:0;border-radius:0;box-shadow:none;padding:1.25em;margin:0 auto}}',
     '@media(max-width:30em) and (min-height:35em){.card{padding-top:2em}}',
-    '@media(prefers-reduced-motion:reduce){#arc{transition:none}}',
-    '@media(forced-colors:active){#arc{stroke:Highlight}.primary{border-color:ButtonText}}'
+    '@media(forced-colors:active){.primary{border-color:ButtonText}}'
   ].join('');
 
   try {

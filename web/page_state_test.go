@@ -68,6 +68,7 @@ func TestGatewaySessionExpires(t *testing.T) {
 
 func TestGatewaySessionExpiresWhileWaiting(t *testing.T) {
 	_, _, p, l := atPush(t)
+	p.until(`window.sessionTimeout`) // the page's own script makes it a little later
 	p.eval(`sessionTimedOut()`)
 	p.untilScreen("expired")
 	if m := l.heard(); m["action"] != "cancel" {

@@ -26,20 +26,36 @@ const maxScript = 15_000
 
 // measureOverlay weighs the script, and times it in Chromium on the standard and the modern logon page.
 func measureOverlay(ctx context.Context, b *bench) ([]row, error) {
-	var packed bytes.Buffer
-	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	script, err := gzipped(web.Overlay())
 	if err != nil {
 		return nil, err
 	}
-	if _, err := z.Write(web.Overlay()); err != nil {
-		return nil, err
+	rows := []row{{what: "Script, gzip", ours: count(script) + " octets", target: "≤ 15,000", met: script <= maxScript}}
+	parts := map[string]int{}
+	for _, p := range web.Parts() {
+		if parts[p.Name], err = gzipped(p.Data); err != nil {
+			return nil, err
+		}
+		b.say("part %s: %s octets with gzip", p.Name, count(parts[p.Name]))
 	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	rows := []row{{what: "Script, gzip", ours: count(packed.Len()) + " octets", target: "≤ 15,000", met: packed.Len() <= maxScript}}
+	rows = append(rows, row{what: "Script and the part that a login by push, code or text message loads, gzip", ours: count(script+parts["steps.js"]) + " octets", info: true})
 	more, err := measurePages(ctx, b)
 	return append(rows, more...), err
+}
+
+func gzipped(data []byte) (int, error) {
+	var packed bytes.Buffer
+	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := z.Write(data); err != nil {
+		return 0, err
+	}
+	if err := z.Close(); err != nil {
+		return 0, err
+	}
+	return packed.Len(), nil
 }
 
 func measurePages(ctx context.Context, b *bench) ([]row, error) {
