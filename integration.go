@@ -36,7 +36,8 @@ type Integration struct {
 	AllowNonLicensed bool
 	// Attributes are returned to the gateway in Access-Accept, in this order.
 	Attributes []GroupAttribute
-	// Language is that of messages when the browser names none that there is; empty: English.
+	// Language, one of Languages, is that of pages and messages when the browser names none that there is; empty:
+	// the enterprise's, else English.
 	Language string
 	// Experience is how users log in; empty: ExperienceCloud.
 	Experience Experience

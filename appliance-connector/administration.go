@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/console"
 	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
+	"github.com/sallyport/sallyport/appliance-connector/login"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 )
@@ -31,6 +32,7 @@ type ConsoleConfig struct {
 // Administration is what the enterprise's administration works with, the directory not counted.
 func Administration(s *store.Store, t *trust.Trust, ring *keyring.Ring) admin.Config {
 	return admin.Config{Store: s, Key: ring.Derive("administration"), Now: time.Now,
+		Served:     admin.Served{Methods: login.Served(), Enrols: login.Enrols()},
 		Enterprise: admin.Enterprise{Tenant: t.Tenant, CloudURL: t.CloudURL, Fingerprint: ring.Fingerprint()}}
 }
 

@@ -173,7 +173,7 @@ func shakeHands(address string, roots *x509.CertPool, cert tls.Certificate) erro
 
 func TestTheScriptTagWorksAtTheCloud(t *testing.T) {
 	s := start(t, redistest.Start(t).URL, newKeyDir(t))
-	tag, _, _, err := embed.Script("http://"+s.Addr(), "gate", "hospital", strings.Repeat("A", 43))
+	tag, _, _, err := embed.Script("http://"+s.Addr(), "gate", "hospital", strings.Repeat("A", 43), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func TestTheScriptTagLeadsToTheScriptItPins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tag, modern, integrity, err := Script("https://cloud.example/", "gate-1", "hospital", fingerprint)
+	tag, modern, integrity, err := Script("https://cloud.example/", "gate-1", "hospital", fingerprint, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +94,16 @@ func TestTheScriptTagLeadsToTheScriptItPins(t *testing.T) {
 	}
 	if want := "https://cloud.example" + m[1] + "#t=" + base64.RawURLEncoding.EncodeToString(token) + "&k=" + fingerprint; modern != want || m[4] != fingerprint {
 		t.Errorf("modern address %q, want %q", modern, want)
+	}
+}
+
+func TestTheScriptHasTheLanguageThatWasChosen(t *testing.T) {
+	tag, modern, _, err := Script("https://cloud.example", "gate-1", "hospital", fingerprint, "tr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(tag, `data-key="`+fingerprint+`" data-lang="tr"></script>`) || !strings.HasSuffix(modern, "&k="+fingerprint+"&l=tr") {
+		t.Errorf("the language is not in %s or not in %s", tag, modern)
 	}
 }
 
@@ -222,12 +232,17 @@ func TestScriptRefusesWhatCannotWork(t *testing.T) {
 		"short fingerprint": {"https://cloud.example", "abc"},
 		"quote":             {"https://cloud.example", `"` + fingerprint[1:]},
 	} {
-		if _, _, _, err := Script(in[0], "gate-1", "hospital", in[1]); err == nil {
+		if _, _, _, err := Script(in[0], "gate-1", "hospital", in[1], ""); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	if _, _, _, err := Script("https://cloud.example", "gate 1", "hospital", fingerprint); err == nil {
+	if _, _, _, err := Script("https://cloud.example", "gate 1", "hospital", fingerprint, ""); err == nil {
 		t.Error("an integration that is no id was taken")
+	}
+	for _, language := range []string{"xx", "de-CH", `"`, "DE"} {
+		if _, _, _, err := Script("https://cloud.example", "gate-1", "hospital", fingerprint, language); err == nil {
+			t.Errorf("the language %q was taken", language)
+		}
 	}
 }
 

@@ -41,6 +41,8 @@ type Config struct {
 	Key sallyport.Key
 	// Directory checks those whose password is the directory's; nil: there are none.
 	Directory Directory
+	// Served is what logins can ask for and have people enrol here; nothing else is promised by TryLogin.
+	Served Served
 	// Logs are those of this appliance; nil: there are none.
 	Logs Logs
 	// Watched are the parts of the appliance whose health the overview shows.

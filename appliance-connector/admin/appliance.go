@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/semver"
@@ -76,6 +77,21 @@ func (s *Service) RemoveAppliance(ctx context.Context, actor sallyport.Actor, id
 		return err
 	}
 	return db.RemoveAppliance(ctx, id)
+}
+
+// RenameAppliance gives an appliance a name of its own in lists; an empty one is that of its host again. It is what
+// people see, and nothing is found by it.
+func (s *Service) RenameAppliance(ctx context.Context, actor sallyport.Actor, id sallyport.ApplianceID, name string) error {
+	db, err := s.as(actor, "RenameAppliance")
+	if err != nil {
+		return err
+	}
+	f := FieldErrors{}
+	f.check(name == "" || strings.TrimSpace(name) == name && plain(name, 64), "name", "Use at most 64 letters, digits and signs.")
+	if err := f.err(); err != nil {
+		return err
+	}
+	return db.RenameAppliance(ctx, id, name)
 }
 
 func (s *Service) applianceStatus(ctx context.Context, db *store.Store) ([]ApplianceStatus, error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/language"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/embed"
 	"github.com/sallyport/sallyport/internal/radiusattr"
@@ -188,7 +189,7 @@ func (s *Service) EndIntegrationOverlap(ctx context.Context, actor sallyport.Act
 }
 
 // IntegrationScript makes what goes into the gateway's logon page. cloudURL replaces the enterprise's, for pages
-// that reach the cloud under another address.
+// that reach the cloud under another address. It has the language that the integration, or else the enterprise, has now.
 func (s *Service) IntegrationScript(ctx context.Context, actor sallyport.Actor, id sallyport.IntegrationID, cloudURL string) (IntegrationScript, error) {
 	db, err := s.as(actor, "IntegrationScript")
 	if err != nil {
@@ -202,7 +203,11 @@ func (s *Service) IntegrationScript(ctx context.Context, actor sallyport.Actor, 
 	if cloudURL == "" {
 		cloudURL = e.CloudURL
 	}
-	tag, address, integrity, err := embed.Script(cloudURL, in.ID, e.Tenant, e.Fingerprint)
+	languages, err := language.ReadSettings(ctx, db)
+	if err != nil {
+		return IntegrationScript{}, err
+	}
+	tag, address, integrity, err := embed.Script(cloudURL, in.ID, e.Tenant, e.Fingerprint, languages.At(in))
 	if err != nil {
 		return IntegrationScript{}, sallyport.Errorf(sallyport.CodeInvalid, "The script cannot be made for this address of the cloud.", err)
 	}

@@ -77,6 +77,10 @@ var permissions = map[Operation]permission{
 	"PutAdministrator":     {roles: superOnly, person: true, confirm: true},
 	"ResetPassword":        {roles: superOnly, person: true, confirm: true},
 	"ResetSecondFactor":    {roles: superOnly, person: true, confirm: true},
+	// administratorfactor.go: another factor is left, so that nobody gets in who did not before
+	"OwnFactors":      {roles: everyone, limited: true},
+	"RemoveFactor":    {roles: superOnly, confirm: true},
+	"RemoveOwnFactor": {roles: everyone, limited: true, confirm: true},
 	// grant.go
 	"GrantDomains":  {roles: supervised},
 	"RoleGrants":    {roles: supervised},
@@ -165,7 +169,10 @@ var permissions = map[Operation]permission{
 	"SetRetentionSettings": {roles: superOnly, person: true, confirm: true},
 	// setting.go
 	"ConsoleSettings":    {roles: overseers, limited: true},
-	"SetConsoleSettings": {roles: superOnly, person: true},
+	"SetConsoleSettings": {roles: superOnly},
+	// language.go
+	"LanguageSettings":    {roles: overseers},
+	"SetLanguageSettings": {roles: admins},
 
 	// integration.go
 	"Integrations":            {roles: overseers, limited: true},
@@ -182,6 +189,7 @@ var permissions = map[Operation]permission{
 	// appliance.go, site.go
 	"Appliances":      {roles: overseers, limited: true},
 	"RemoveAppliance": {roles: admins},
+	"RenameAppliance": {roles: admins},
 	"Sites":           {roles: overseers, limited: true},
 	"Site":            {roles: overseers, limited: true},
 	"PutSite":         {roles: admins},

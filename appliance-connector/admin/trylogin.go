@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/policy"
@@ -21,11 +22,65 @@ type TriedLogin struct {
 	Integration sallyport.Integration // without its secrets
 	Door        sallyport.Door
 	Decision    policy.Decision
-	// Typed are the passcodes that the gateway's own form takes of it; without any, nobody comes in there.
-	Typed []sallyport.Method
+	// Closed says why nobody comes in by this door at all; empty: it is open.
+	Closed string
+	// Whole: the login at this door is in RADIUS as a whole. Else what comes there is a gateway token or a passcode.
+	Whole bool
+	// Asked are those of the decision's methods that are served at this door, the one to begin with first.
+	Asked []sallyport.Method
+	// Enrols are the kinds of the decision's enrolment that can be enrolled at this door.
+	Enrols []sallyport.AuthenticatorKind
 	// Remembered: a browser that was remembered may skip the second factor, unless it was remembered before
 	// the user's SecondFactorSince.
 	Remembered bool
+}
+
+// Served is what logins can ask for, whatever policy would allow.
+type Served struct {
+	Methods []sallyport.Method
+	Enrols  []sallyport.AuthenticatorKind
+}
+
+// LetsIn reports whether the door lets somebody go on, whom the decision does not refuse.
+func (t TriedLogin) LetsIn() bool {
+	switch {
+	case t.Closed != "" || t.Decision.Outcome == policy.Refuse:
+		return false
+	case t.Decision.Outcome == policy.Ask:
+		return len(t.Asked) > 0
+	case t.Decision.Outcome == policy.Enrol:
+		return len(t.Enrols) > 0
+	}
+	return t.Door == sallyport.DoorOverlay || t.Whole // a form that takes passcodes takes no password alone
+}
+
+// serve fills in what of the decision is served at the door.
+func (t *TriedLogin) serve(s Served) {
+	legacy := t.Integration.Experience == sallyport.ExperienceLegacy
+	t.Whole = t.Door == sallyport.DoorRADIUS && (legacy || t.Integration.Experience == sallyport.ExperienceBoth)
+	form := t.Door == sallyport.DoorRADIUS && !t.Whole
+	switch {
+	case t.Door == sallyport.DoorOverlay && legacy:
+		t.Closed = "Logins at this gateway are in RADIUS as a whole: it has no overlay."
+	case t.Door == sallyport.DoorOverlay && len(t.Integration.Origins) == 0:
+		t.Closed = "This gateway has no logon page on which the overlay may be used. Its settings need one."
+	}
+	methods := t.Decision.Methods
+	if form {
+		methods = t.Decision.Typed()
+	}
+	for _, m := range methods {
+		if t.Decision.Takes(m) && slices.Contains(s.Methods, m) {
+			t.Asked = append(t.Asked, m)
+		}
+	}
+	if e := t.Decision.Enrolment; e != nil && !form {
+		for _, k := range e.Kinds {
+			if slices.Contains(s.Enrols, k) {
+				t.Enrols = append(t.Enrols, k)
+			}
+		}
+	}
 }
 
 // LoginDoors returns all gateways by nickname, for TryLogin.
@@ -75,8 +130,8 @@ func (s *Service) TryLogin(ctx context.Context, actor sallyport.Actor, id sallyp
 	}
 	policies.Apply(&t.Standing)
 	t.Decision = policy.Decide(policy.Input{Account: account, Known: true, Standing: t.Standing, Integration: in, Door: door, Now: s.now()})
-	t.Typed = t.Decision.Typed()
-	t.Remembered = door == sallyport.DoorOverlay && t.Decision.Outcome == policy.Ask && t.Standing.Workflow.Remember.Allowed
+	t.serve(s.cfg.Served)
+	t.Remembered = door == sallyport.DoorOverlay && t.LetsIn() && t.Decision.Outcome == policy.Ask && t.Standing.Workflow.Remember.Allowed
 	for i := range t.Standing.Devices {
 		t.Standing.Devices[i].Seed, t.Standing.Devices[i].DetailsKey = nil, nil
 	}

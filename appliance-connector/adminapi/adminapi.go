@@ -110,6 +110,7 @@ func (s *Server) handlers() map[string]handler {
 	for _, of := range []map[string]handler{
 		userHandlers(), otpTokenHandlers(), policyHandlers(), workflowHandlers(), enrolRuleHandlers(), integrationHandlers(), domainHandlers(),
 		loginHandlers(), auditHandlers(), reportHandlers(), overviewHandlers(), administratorHandlers(),
+		factorHandlers(), grantHandlers(), settingHandlers(), applianceHandlers(), siteHandlers(),
 	} {
 		for id, h := range of {
 			all[id] = h

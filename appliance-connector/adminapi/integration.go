@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -33,6 +34,10 @@ type integrationInput struct {
 	AllowNonLicensed     bool                           `json:"allowNonLicensed"`
 	Attributes           []sallyport.GroupAttribute     `json:"attributes"`
 	Language             string                         `json:"language"`
+	Experience           sallyport.Experience           `json:"experience,omitempty"`
+	PasswordEncoding     sallyport.PasswordEncoding     `json:"passwordEncoding,omitempty"`
+	PasscodeSeparator    string                         `json:"passcodeSeparator"`
+	AskMethod            bool                           `json:"askMethod"`
 }
 
 // integration is one as it is shown: its secrets are not in it.
@@ -45,7 +50,8 @@ type integration struct {
 
 func showIntegration(i sallyport.Integration) integration {
 	return integration{integrationInput: integrationInput{ID: i.ID, Kind: i.Kind, Nickname: i.Nickname, Note: i.Note, Clients: networks(i.Clients), Hosts: orEmpty(i.Hosts),
-		MessageAuthenticator: i.MessageAuthenticator, Origins: orEmpty(i.Origins), AllowNonLicensed: i.AllowNonLicensed, Attributes: orEmpty(i.Attributes), Language: i.Language},
+		MessageAuthenticator: i.MessageAuthenticator, Origins: orEmpty(i.Origins), AllowNonLicensed: i.AllowNonLicensed, Attributes: orEmpty(i.Attributes), Language: i.Language,
+		Experience: cmp.Or(i.Experience, sallyport.ExperienceCloud), PasswordEncoding: cmp.Or(i.PasswordEncoding, sallyport.PasswordUTF8), PasscodeSeparator: i.PasscodeSeparator, AskMethod: i.AskMethod},
 		MessageAuthenticatorSeen: stamp(i.MessageAuthenticatorSeen), PreviousUntil: stamp(i.PreviousUntil), Version: i.Version}
 }
 
@@ -59,7 +65,8 @@ func networks(list []netip.Prefix) []string {
 
 func (in integrationInput) integration() (sallyport.Integration, error) {
 	i := sallyport.Integration{ID: in.ID, Kind: in.Kind, Nickname: in.Nickname, Note: in.Note, Hosts: in.Hosts,
-		MessageAuthenticator: in.MessageAuthenticator, Origins: in.Origins, AllowNonLicensed: in.AllowNonLicensed, Attributes: in.Attributes, Language: in.Language}
+		MessageAuthenticator: in.MessageAuthenticator, Origins: in.Origins, AllowNonLicensed: in.AllowNonLicensed, Attributes: in.Attributes, Language: in.Language,
+		Experience: in.Experience, PasswordEncoding: in.PasswordEncoding, PasscodeSeparator: in.PasscodeSeparator, AskMethod: in.AskMethod}
 	for n, text := range in.Clients {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {

@@ -95,6 +95,7 @@ type radiusRequest struct {
 	Cure           string                  `json:"cure,omitempty"`
 	NASIdentifier  string                  `json:"nasIdentifier,omitempty"`
 	CallingStation string                  `json:"callingStation,omitempty"`
+	CalledStation  string                  `json:"calledStation,omitempty"`
 	Appliance      sallyport.ApplianceID   `json:"appliance,omitempty"`
 }
 
@@ -111,6 +112,6 @@ func (c *call) listRadiusRequests() error {
 		return err
 	}
 	return c.answer(pageOf(found.Requests, found.Next, func(r store.RADIUSActivity) radiusRequest {
-		return radiusRequest{stamp(r.Time), r.Integration, r.Source, r.UserName, r.Account, r.Outcome, r.Reason, r.Cure, r.NASIdentifier, r.CallingStation, r.Appliance}
+		return radiusRequest{stamp(r.Time), r.Integration, r.Source, r.UserName, r.Account, r.Outcome, r.Reason, r.Cure, r.NASIdentifier, r.CallingStation, r.CalledStation, r.Appliance}
 	}))
 }

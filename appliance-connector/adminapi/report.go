@@ -67,10 +67,10 @@ func (c *call) exportLogins() error {
 }
 
 func (c *call) exportRadiusRequests() error {
-	head := []string{"time", "integration", "source", "userName", "account", "outcome", "reason", "cure", "nasIdentifier", "callingStation", "appliance"}
+	head := []string{"time", "integration", "source", "userName", "account", "outcome", "reason", "cure", "nasIdentifier", "callingStation", "calledStation", "appliance"}
 	return c.export(head, func(ctx context.Context, row func(...string) error) error {
 		return c.admin().EachRADIUSRequest(ctx, c.actor, c.radiusQuery(), func(r store.RADIUSActivity) error {
-			return row(when(r.Time), string(r.Integration), r.Source, r.UserName, string(r.Account), string(r.Outcome), r.Reason, r.Cure, r.NASIdentifier, r.CallingStation,
+			return row(when(r.Time), string(r.Integration), r.Source, r.UserName, string(r.Account), string(r.Outcome), r.Reason, r.Cure, r.NASIdentifier, r.CallingStation, r.CalledStation,
 				string(r.Appliance))
 		})
 	})

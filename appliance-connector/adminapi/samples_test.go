@@ -131,6 +131,49 @@ func samples() map[string]func(*world) sample {
 		"exportUsers": get("/reports/users.csv?enrolled=false"), "exportLogins": get("/reports/logins.csv"), "exportRadiusRequests": get("/reports/radius-requests.csv"),
 		"exportAuditRecords": get("/reports/audit-records.csv"),
 		"getOverview":        get("/overview"), "listAdministrators": get("/administrators"), "getAdministrator": get("/administrators/super"),
+		"listAdministratorFactors": get("/administrators/super/factors"), "listOwnFactors": get("/account/factors"),
+		"removeAdministratorFactor": func(w *world) sample {
+			w.passkeys("auditor")
+			return sample{path: "/administrators/auditor/factors/" + passkeyName, status: http.StatusNoContent}
+		},
+		"removeOwnFactor": func(w *world) sample {
+			w.passkeys("super", "admin", "helpdesk", "auditor") // the sample is for any of them
+			return sample{path: "/account/factors/totp", status: http.StatusNoContent}
+		},
+		"getRoleGrants": get("/role-grants"), "getConsoleSettings": get("/settings/console"), "getLanguageSettings": get("/settings/language"),
+		"changeConsoleSettings": func(w *world) sample {
+			v, err := w.admin.ConsoleSettings(context.Background(), root)
+			w.must(err)
+			return sample{path: "/settings/console", version: tagged(v.Version), body: `{"idleMinutes":20}`}
+		},
+		"changeLanguageSettings": func(w *world) sample {
+			v, err := w.admin.LanguageSettings(context.Background(), root)
+			w.must(err)
+			return sample{path: "/settings/language", version: tagged(v.Version), body: `{"default":"fr"}`}
+		},
+		"listAppliances": func(w *world) sample {
+			w.appliance()
+			return sample{path: "/appliances?limit=1"}
+		},
+		"renameAppliance": func(w *world) sample {
+			return sample{path: "/appliances/" + w.appliance() + "/rename", body: fmt.Sprintf(`{"name":%q}`, w.fresh("Cellar")), status: http.StatusNoContent}
+		},
+		"removeAppliance": func(w *world) sample {
+			return sample{path: "/appliances/" + w.appliance(), status: http.StatusNoContent}
+		},
+		"listSites": get("/sites"),
+		"getSite":   func(w *world) sample { return sample{path: "/sites/" + string(w.site().ID)} },
+		"addSite": func(w *world) sample {
+			return sample{path: "/sites", body: siteBody(w.fresh("site"), w.appliance()), status: http.StatusCreated}
+		},
+		"changeSite": func(w *world) sample {
+			x := w.site()
+			return sample{path: "/sites/" + string(x.ID), version: x.Version, body: siteBody(x.Name, w.appliance())}
+		},
+		"deleteSite": func(w *world) sample {
+			x := w.site()
+			return sample{path: "/sites/" + string(x.ID), version: x.Version, status: http.StatusNoContent}
+		},
 		"getDescription": get("/openapi.yaml"),
 	}
 }
@@ -189,6 +232,41 @@ func aPIN(w *world) sample {
 	return sample{path: "/users/" + string(w.users["alice"].ID) + "/pin", status: http.StatusNoContent}
 }
 
+// passkeyName is the id of the passkey that passkeys makes.
+const passkeyName = "cGFzc2tleQ"
+
+// passkeys gives administrators a passkey and a code generator, those of before included. A passkey is one
+// administrator's: each has a credential of their own, the auditor that of passkeyName.
+func (w *world) passkeys(names ...string) {
+	ctx := context.Background()
+	for _, name := range names {
+		id, credential := sallyport.AdministratorID(name), []byte(name)
+		if name == "auditor" {
+			credential = []byte("passkey")
+		}
+		w.must(w.store.PutPasskey(ctx, id, store.Passkey{Credential: credential, Kept: []byte(`{"name":"Key","host":"console.hospital.test"}`), Created: w.now()}))
+		w.must(w.store.SetTOTP(ctx, id, make(sallyport.Key, 20)))
+	}
+}
+
+// appliance is one that told of itself.
+func (w *world) appliance() string {
+	id := w.fresh("appliance")
+	w.must(w.store.ReportAppliance(context.Background(), sallyport.Appliance{ID: sallyport.ApplianceID(id), Name: id, Version: "v1.0.0", Started: w.now(), Heard: w.now(),
+		Streams: []sallyport.TunnelStream{{Replica: "cloud-1", Since: w.now()}}, RADIUS: "[::]:1812", ClockKnown: true}))
+	return id
+}
+
+func (w *world) site() sallyport.Site {
+	x, err := w.admin.PutSite(context.Background(), root, sallyport.Site{Name: w.fresh("site"), Kind: sallyport.SiteActive})
+	w.must(err)
+	return x
+}
+
+func siteBody(name, appliance string) string {
+	return fmt.Sprintf(`{"name":%q,"kind":"hot_standby","ranges":[],"appliances":[%q]}`, name, appliance)
+}
+
 func anAuditRecord(w *world) sample {
 	page, err := w.store.AuditRecords(context.Background(), store.AuditQuery{Most: 1})
 	w.must(err)
@@ -225,7 +303,7 @@ func (w *world) integration() sallyport.Integration {
 
 func integrationText(i sallyport.Integration) string {
 	return fmt.Sprintf(`{"kind":%q,"nickname":%q,"note":"","clients":[%q],"hosts":[],"messageAuthenticator":"always","origins":["https://vpn.hospital.test"],`+
-		`"allowNonLicensed":false,"attributes":[],"language":"","secret":"another-secret-0123456789"}`, admin.KindF5, i.Nickname, i.Clients[0])
+		`"allowNonLicensed":false,"attributes":[],"language":"de","experience":"both","passwordEncoding":"windows-1252","passcodeSeparator":",","askMethod":true,"secret":"another-secret-0123456789"}`, admin.KindF5, i.Nickname, i.Clients[0])
 }
 
 // emptyDomain is one that does not answer, under way nowhere.

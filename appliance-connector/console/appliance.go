@@ -1,6 +1,7 @@
 package console
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -12,6 +13,8 @@ func (s *Server) applianceRoutes() {
 	s.page("/cloud", "Appliances", (*request).cloud)
 	s.page("/cloud/:id/remove", "RemoveAppliance", (*request).removeAppliancePage)
 	s.act("/cloud/:id/remove", "RemoveAppliance", (*request).removeAppliance)
+	s.page("/cloud/:id/name", "RenameAppliance", (*request).renameAppliancePage)
+	s.act("/cloud/:id/name", "RenameAppliance", (*request).renameAppliance)
 	s.finders = append(s.finders, finder{"Appliances", "Appliances", findAppliances})
 }
 
@@ -38,6 +41,7 @@ type cloudAppliance struct {
 	Advice []Alert
 	Facts  []Fact
 	Remove string // path; empty: not allowed
+	Rename string // likewise
 }
 
 func (r *request) cloud() error {
@@ -69,6 +73,9 @@ func (r *request) addAppliance(sites []cloudSite, a admin.ApplianceStatus) []clo
 	}
 	if r.May("RemoveAppliance") && !a.Own {
 		shown.Remove = "/cloud/" + url.PathEscape(string(a.ID)) + "/remove"
+	}
+	if r.May("RenameAppliance") {
+		shown.Rename = "/cloud/" + url.PathEscape(string(a.ID)) + "/name"
 	}
 	for i := range sites {
 		if sites[i].Path == path {
@@ -160,6 +167,42 @@ func (r *request) removeAppliancePage() error {
 
 func (r *request) removeAppliance() error {
 	return r.orConflict("/cloud", "The appliance was removed.", r.s.admin.RemoveAppliance(r.Request().Context(), r.Actor(), r.applianceID()))
+}
+
+func (r *request) renameAppliancePage() error {
+	c, err := r.s.admin.Appliances(r.Request().Context(), r.Actor())
+	if err != nil {
+		return err
+	}
+	for _, a := range c.Appliances {
+		if a.ID == r.applianceID() {
+			return r.showRename(http.StatusOK, r.renameForm(a.Name))
+		}
+	}
+	return sallyport.Errorf(sallyport.CodeNotFound, "This appliance is not on the list, or no longer.", nil)
+}
+
+func (r *request) renameForm(name string) Form {
+	f := r.form("Save", Field{Name: "name", Label: "Name", Value: name, Most: 64, Focus: true, Help: "As people call it in lists. Empty: the name of its host."})
+	f.Cancel = "/cloud"
+	return f
+}
+
+func (r *request) showRename(status int, f Form) error {
+	return r.showAs(status, Page{Title: "Rename an appliance", Crumbs: []Link{{"Cloud connection", "/cloud"}}, Content: "formpage", Data: f})
+}
+
+func (r *request) renameAppliance() error {
+	name := strings.TrimSpace(r.FormValue("name"))
+	err := r.s.admin.RenameAppliance(r.Request().Context(), r.Actor(), r.applianceID(), name)
+	if err == nil {
+		return r.done("/cloud", "Saved.")
+	}
+	f, ok := r.renameForm(name).with(err)
+	if !ok {
+		return err
+	}
+	return r.showRename(unprocessable, f)
 }
 
 func findAppliances(r *request, words string) ([]found, error) {

@@ -27,7 +27,7 @@ func (r *request) auditQuery() (store.AuditQuery, error) {
 	return q, err
 }
 
-// period reads the days of a filter, both included; none is no bound.
+// period reads the days of a filter, both included and in UTC, as everywhere; none is no bound.
 func (r *request) period() (from, to time.Time, err error) {
 	day := func(name string) time.Time {
 		text := r.QueryParam(name)
@@ -48,7 +48,7 @@ func (r *request) period() (from, to time.Time, err error) {
 }
 
 func (r *request) periodFields() []Field {
-	return []Field{{Kind: "date", Name: "from", Label: "From", Value: r.QueryParam("from")}, {Kind: "date", Name: "to", Label: "To", Value: r.QueryParam("to")}}
+	return []Field{{Kind: "date", Name: "from", Label: "From (UTC)", Value: r.QueryParam("from")}, {Kind: "date", Name: "to", Label: "To (UTC)", Value: r.QueryParam("to")}}
 }
 
 func (r *request) audit() error {

@@ -181,6 +181,7 @@ func (s *Server) routes() {
 	s.reportScheduleRoutes()
 	s.mailRoutes()
 	s.retentionRoutes()
+	s.languageRoutes()
 	s.administratorRoutes()
 	s.grantRoutes()
 	s.settingRoutes()

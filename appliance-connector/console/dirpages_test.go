@@ -382,6 +382,34 @@ func TestTryItShowsWhatALoginWouldAskForAndWhy(t *testing.T) {
 	says(bob+"&door=radius", "Refused")
 	says(carol, "Refused", "disabled in the directory")
 	says("user=none", "is not in the list of users", "Refused")
+	// What is allowed and cannot be asked for at a door is not promised there.
+	if _, err := w.store.SetLoginWorkflow(t.Context(), allowing(t, w, sallyport.PasswordAndSMS)); err != nil {
+		t.Fatal(err)
+	}
+	says(alice, "Refused", "not allowed for this login")
+	if _, err := w.store.SetLoginWorkflow(t.Context(), allowing(t, w, sallyport.PasswordAndApp, sallyport.PasswordAndSMS)); err != nil {
+		t.Fatal(err)
+	}
+	gates, err := w.store.Integrations(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	legacy := gates[0]
+	legacy.Experience = sallyport.ExperienceLegacy
+	if legacy, err = w.store.PutIntegration(t.Context(), legacy); err != nil {
+		t.Fatal(err)
+	}
+	says(alice+"&gateway="+string(legacy.ID), "Refused", "it has no overlay")
+	says(alice+"&door=radius&gateway="+string(legacy.ID), "With the password: a push to the app, or the app’s token code.")
+	legacy.Experience, legacy.Origins = sallyport.ExperienceCloud, nil
+	if legacy, err = w.store.PutIntegration(t.Context(), legacy); err != nil {
+		t.Fatal(err)
+	}
+	says(alice+"&gateway="+string(legacy.ID), "Refused", "no logon page on which the overlay may be used")
+	legacy.Origins = []string{"https://vpn.hospital.example"}
+	if _, err = w.store.PutIntegration(t.Context(), legacy); err != nil {
+		t.Fatal(err)
+	}
 	says("user=none&gateway="+string(open), "Let in on the password alone", "Visitors VPN")
 	// What overrides the usual way is shown with it.
 	root := sallyport.Actor{Kind: sallyport.ActorLocal, Name: "root@test", Role: sallyport.RoleSuper}
@@ -422,6 +450,17 @@ func TestTryItShowsWhatALoginWouldAskForAndWhy(t *testing.T) {
 	if a := c.get("/try?q=alice"); strings.Contains(a.body, "Alice Adams") {
 		t.Error("a user out of scope is found")
 	}
+}
+
+// allowing is the workflow policy with other combinations.
+func allowing(t *testing.T, w *world, list ...sallyport.Combination) sallyport.LoginWorkflow {
+	t.Helper()
+	flow, err := w.store.LoginWorkflow(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	flow.Allowed = list
+	return flow
 }
 
 // FuzzObjects holds that what a form says of an object is taken as it stands or not at all, and that any

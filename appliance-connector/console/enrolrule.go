@@ -124,7 +124,11 @@ func (r *request) showEnrolRule(status int, e sallyport.EnrolRule, f Form) error
 		return err
 	}
 	var boxes []Field
+	var own []string
 	for _, p := range policies {
+		if p.EnrolRule == e.ID {
+			own = append(own, p.Name)
+		}
 		help := plural(p.Users, "user", "users")
 		if p.EnrolRule != "" && p.EnrolRule != e.ID {
 			help += "; belongs to another rule now, and moves when you tick it"
@@ -139,8 +143,12 @@ func (r *request) showEnrolRule(status int, e sallyport.EnrolRule, f Form) error
 		d.Cards[1].Form = &g
 		del := r.form("Delete", Field{Kind: "hidden", Name: "version", Value: strconv.FormatInt(e.Version, 10)})
 		del.Path, del.Danger = "/enrol-rules/"+string(e.ID)+"/delete", true
-		d.Dialogs = []Dialog{{ID: "delete", Title: "Delete “" + e.Name + "”?", Text: "Its user policies then belong to no rule: users who have not enrolled are refused.", Form: del}}
-		page.Actions = []Action{{Label: "Delete", Dialog: "delete", Danger: true}}
+		if len(own) == 0 {
+			d.Dialogs = []Dialog{{ID: "delete", Title: "Delete “" + e.Name + "”?", Text: "No user policy belongs to it, so that no login changes.", Form: del}}
+			page.Actions = []Action{{Label: "Delete", Dialog: "delete", Danger: true}}
+		} else {
+			d.Cards[1].Text += " The rule can be deleted once none belongs to it: give " + strings.Join(own, ", ") + " another one first."
+		}
 	} else {
 		d.Cards[0].Form, d.Cards[0].Facts = nil, factsOf(f.Fields)
 		d.Cards[1].Facts = factsOf(boxes)

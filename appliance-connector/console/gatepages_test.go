@@ -137,7 +137,7 @@ func TestWhatIsWrongWithAGatewayIsSaidAtItsField(t *testing.T) {
 	w := gatewayWorld(t)
 	c := w.in("ada")
 	a := send(c, "/integrations/new", "kind", "f5-big-ip", "nickname", "", "clients", "not a host", "origins", "vpn", "messageAuthenticator", "sometimes", "language", "?", "secretKind", "make")
-	says(t, a, http.StatusUnprocessableEntity, "The nickname is missing", `"not a host" is not a host name`, `"vpn" is not a page origin`, "always, never or once_seen", `"?" is not a language`)
+	says(t, a, http.StatusUnprocessableEntity, "The nickname is missing", `"not a host" is not a host name`, `"vpn" is not a page origin`, "always, never or once_seen", `"?" is not one of the languages`)
 	for _, field := range []string{"nickname", "clients", "origins", "messageAuthenticator", "language"} {
 		if !strings.Contains(a.body, `id="e-`+field+`"`) {
 			t.Errorf("nothing is said at %s", field)
@@ -146,6 +146,58 @@ func TestWhatIsWrongWithAGatewayIsSaidAtItsField(t *testing.T) {
 	says(t, send(c, "/integrations/new", gatewayForm("clients", "192.0.2.0/33")...), http.StatusUnprocessableEntity, "192.0.2.0/33", "use an address (192.0.2.1) or a network")
 	w.gateway("hospital vpn", "10.0.0.1/32")
 	says(t, send(c, "/integrations/new", gatewayForm()...), http.StatusUnprocessableEntity, `There is an integration with the nickname "hospital vpn" already`)
+}
+
+func TestAGatewayWithoutOverlayIsSetUpInTheConsole(t *testing.T) {
+	w := gatewayWorld(t)
+	c := w.in("ada")
+	in := w.gateway("Clinic VPN", "192.0.2.20/32")
+	path := integrationPath(in.ID)
+	says(t, c.get(path), http.StatusOK, "In the overlay", "As the enterprise’s")
+	says(t, send(c, path+"/settings", gatewayForm("version", "1", "experience", "sometimes", "encoding", "ebcdic", "separator", "x", "language", "pt")...), http.StatusUnprocessableEntity,
+		"cloud, legacy or both", "utf-8 or windows-1252", "one of the marks", `"pt" is not one of the languages`)
+	says(t, send(c, path+"/settings", gatewayForm("version", "1", "experience", "legacy", "encoding", "windows-1252", "separator", ",", "ask", "on", "language", "tr")...), http.StatusOK,
+		"Saved.", "In RADIUS as a whole", "Windows-1252", "Türkçe")
+	got, err := w.store.Integration(t.Context(), in.ID)
+	if err != nil || got.Experience != sallyport.ExperienceLegacy || got.PasswordEncoding != sallyport.PasswordWindows1252 || got.PasscodeSeparator != "," || !got.AskMethod || got.Language != "tr" {
+		t.Errorf("saved %+v, %v", got, err)
+	}
+	a := c.get(path + "/script")
+	says(t, a, http.StatusOK, "The whole login in RADIUS", "45 seconds, 1", "Windows-1252")
+	if strings.Contains(a.body, "data-access-token") {
+		t.Error("a page that carries no script is told to")
+	}
+	form := c.get(path + "/settings")
+	if !regexp.MustCompile(`value="legacy" checked`).MatchString(form.body) || !strings.Contains(form.body, `value="windows-1252" selected`) || !strings.Contains(form.body, `value="tr" selected`) {
+		t.Error("the form does not show what is saved")
+	}
+	must(t, w.store.RecordRADIUS(t.Context(), []sallyport.RADIUSActivity{{Time: w.clock.Now(), Integration: in.ID, Source: "192.0.2.20:4000", UserName: "alice", Outcome: "accept",
+		NASIdentifier: "big-ip-7", CalledStation: "vpn2.hospital.example"}}))
+	says(t, c.get("/reports/radius"), http.StatusOK, "Called", "vpn2.hospital.example")
+	if csv := c.get("/reports/radius.csv").body; !strings.Contains(csv, "called station") || !strings.Contains(csv, "vpn2.hospital.example") {
+		t.Errorf("the export has no called station:\n%s", csv)
+	}
+}
+
+func TestTheEnterprisesLanguageIsThatOfScripts(t *testing.T) {
+	w := gatewayWorld(t)
+	w.someone("otto", sallyport.RoleAuditor, true)
+	in := w.gateway("Clinic VPN", "192.0.2.20/32")
+	c := w.in("ada")
+	script := integrationPath(in.ID) + "/script"
+	if strings.Contains(c.get(script).body, "data-lang") {
+		t.Error("a script has a language that nobody chose")
+	}
+	says(t, send(c, "/settings/languages", "version", "0", "default", "xx"), http.StatusUnprocessableEntity, "Choose one of the languages")
+	says(t, send(c, "/settings/languages", "version", "0", "default", "ar"), http.StatusOK, "Saved.")
+	says(t, send(c, "/settings/languages", "version", "0", "default", "de"), http.StatusUnprocessableEntity, "was changed by")
+	says(t, w.in("otto").get("/settings/languages"), http.StatusOK, "Language of the enterprise", "العربية")
+	says(t, c.get(script), http.StatusOK, `data-lang="ar"`, "&l=ar")
+	in.Language, in.Secret = "fr", ""
+	if _, err := w.store.PutIntegration(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	says(t, c.get(script), http.StatusOK, `data-lang="fr"`, "&l=fr")
 }
 
 func TestOfTwoWhoSaveAGatewayTheSecondIsTold(t *testing.T) {

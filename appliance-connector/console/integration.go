@@ -256,7 +256,11 @@ func (r *request) gatewayFactsCard(in sallyport.Integration, health admin.Integr
 	c := Card{Title: "Gateway", Facts: []Fact{fact("Kind", kindName(in.Kind)), fact("Requests from", strings.Join(sources(in), ", ")),
 		fact("Logon page", orNone(strings.Join(in.Origins, ", "))), {"Message-Authenticator", r.demandCell(in)},
 		fact("Users without a licence", map[bool]string{true: "Let in on the directory’s word alone", false: "Refused"}[in.AllowNonLicensed]),
-		fact("Language of messages", cmp.Or(in.Language, "English")), fact("Attributes", plural(len(in.Attributes), "attribute", "attributes"))}}
+		fact("Users log in", experienceWords(in)), fact("Language of users", languageWords(in.Language, "As the enterprise’s")), fact("Attributes", plural(len(in.Attributes), "attribute", "attributes"))}}
+	if in.Experience == sallyport.ExperienceLegacy || in.Experience == sallyport.ExperienceBoth {
+		c.Facts = append(c.Facts, fact("Names and passwords are written in", encodingWords(in.PasswordEncoding)), fact("Mark between password and code", cmp.Or(in.PasscodeSeparator, "none")),
+			fact("Users choose their second factor first", yesNo(in.AskMethod)))
+	}
 	if strings.Contains(in.Note, "\n") {
 		c.Facts = append(c.Facts, fact("Note", in.Note))
 	}
@@ -264,6 +268,23 @@ func (r *request) gatewayFactsCard(in sallyport.Integration, health admin.Integr
 		c.Facts = append(c.Facts, Fact{"The secret before", overlapCell(in, health.Appliances)})
 	}
 	return c
+}
+
+func experienceWords(in sallyport.Integration) string {
+	switch in.Experience {
+	case sallyport.ExperienceLegacy:
+		return "In RADIUS as a whole"
+	case sallyport.ExperienceBoth:
+		return "In the overlay, or in RADIUS as a whole"
+	}
+	return "In the overlay"
+}
+
+func encodingWords(e sallyport.PasswordEncoding) string {
+	if e == sallyport.PasswordWindows1252 {
+		return "Windows-1252"
+	}
+	return "UTF-8"
 }
 
 func (r *request) demandCell(in sallyport.Integration) Cell {

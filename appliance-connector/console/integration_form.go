@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -15,7 +16,7 @@ func integrationFields(in sallyport.Integration, from string) []Field {
 	demand := func(p sallyport.MessageAuthenticator, label, help string) Option {
 		return Option{Value: string(p), Label: label, Help: help, Chosen: in.MessageAuthenticator == p}
 	}
-	return []Field{
+	return append([]Field{
 		{Kind: "select", Name: "kind", Label: "Kind", Options: options(in.Kind, admin.KindF5, kindName(admin.KindF5))},
 		{Name: "nickname", Label: "Nickname", Value: in.Nickname, Required: true, Most: 64, Focus: in.Version == 0, Placeholder: "Hospital VPN", Help: "What users see on the phone."},
 		{Kind: "area", Name: "clients", Label: "Addresses", Value: from, Rows: 3, Required: true, Placeholder: "192.0.2.10",
@@ -28,10 +29,35 @@ func integrationFields(in sallyport.Integration, from string) []Field {
 			demand(sallyport.MessageAuthenticatorNever, "Never", "For gateways that cannot send it. Somebody on the way can then turn a refusal into an acceptance (BlastRADIUS, CVE-2024-3596).")}},
 		{Kind: "checkbox", Name: "nonLicensed", Label: "Let in users without a licence on the directory’s word alone", Checked: in.AllowNonLicensed,
 			Help: "Also accounts that are not in the list of users. Without this they are refused."},
-		{Name: "language", Label: "Language of messages", Value: in.Language, Most: 35, Placeholder: "en", Help: "When the browser names none that there is: de, pt-BR."},
+		{Kind: "select", Name: "language", Label: "Language of users", Options: languageOptions(in.Language, "As the enterprise’s"),
+			Help: "Of its page and messages, when the browser names none that there is. A page that has the script already needs the script anew."},
 		{Kind: "area", Name: "note", Label: "Note", Value: in.Note, Rows: 2, Help: "Anything that other administrators should know."},
 		{Kind: "hidden", Name: "version", Value: strconv.FormatInt(in.Version, 10)},
+	}, legacyFields(in)...)
+}
+
+// legacyFields are about logins that happen in RADIUS.
+func legacyFields(in sallyport.Integration) []Field {
+	experience := func(e sallyport.Experience, label, help string) Option {
+		return Option{Value: string(e), Label: label, Help: help, Chosen: cmp.Or(in.Experience, sallyport.ExperienceCloud) == e}
 	}
+	return []Field{
+		{Kind: "radio", Name: "experience", Label: "How users log in", Required: true, Options: []Option{
+			experience(sallyport.ExperienceCloud, "In the overlay (advised)", "The logon page carries the script. What comes by RADIUS is a gateway token, or a code typed into the gateway’s own form."),
+			experience(sallyport.ExperienceLegacy, "In RADIUS as a whole", "For pages that cannot carry a script. The gateway sends the password, and waits up to 45 seconds for the phone."),
+			experience(sallyport.ExperienceBoth, "Either way", "A gateway token is taken as such, anything else for the password.")}},
+		{Kind: "select", Name: "encoding", Label: "The gateway writes names and passwords in", Options: options(string(cmp.Or(in.PasswordEncoding, sallyport.PasswordUTF8)),
+			string(sallyport.PasswordUTF8), "UTF-8", string(sallyport.PasswordWindows1252), "Windows-1252"), Help: "As the RADIUS server’s Character Set at the gateway says. A BIG-IP’s own default is Windows-1252."},
+		{Name: "separator", Label: "Mark between password and code", Value: in.PasscodeSeparator, Most: 1, Placeholder: ",", Autocomplete: "off",
+			Help: "Lets users type password,123456 or password,push into one field, where the login is in RADIUS. Empty: they are not told apart. One of !#$%&*+,./:;=?@^_|~"},
+		{Kind: "checkbox", Name: "ask", Label: "Let users with several second factors choose one before a phone is asked", Checked: in.AskMethod, Help: "Where the login is in RADIUS. The overlay lets them choose anyway."},
+	}
+}
+
+// readLegacy puts what legacyFields hold into in.
+func (r *request) readLegacy(in *sallyport.Integration) {
+	in.Experience, in.PasswordEncoding = sallyport.Experience(r.FormValue("experience")), sallyport.PasswordEncoding(r.FormValue("encoding"))
+	in.PasscodeSeparator, in.AskMethod = strings.TrimSpace(r.FormValue("separator")), r.FormValue("ask") != ""
 }
 
 // secretFields let somebody choose between a secret that is made and one that there is.
@@ -63,6 +89,7 @@ func (r *request) readGateway(in sallyport.Integration) (sallyport.Integration, 
 		in.Origins[i] = strings.TrimSuffix(o, "/")
 	}
 	in.MessageAuthenticator, in.AllowNonLicensed, in.Version = sallyport.MessageAuthenticator(r.FormValue("messageAuthenticator")), r.FormValue("nonLicensed") != "", r.version()
+	r.readLegacy(&in)
 	var err error
 	if in.Clients, in.Hosts, err = admin.ParseSources(lines(r.FormValue("clients"))); err != nil {
 		return in, admin.FieldErrors{"clients": sallyport.ErrorMessage(err)}
@@ -70,14 +97,16 @@ func (r *request) readGateway(in sallyport.Integration) (sallyport.Integration, 
 	return in, nil
 }
 
-// withGateway is Form.with: addresses and host names have one field together.
+// withGateway is Form.with: addresses and host names have one field together, and some fields have shorter names here.
 func (f Form) withGateway(err error) (Form, bool) {
 	var wrong admin.FieldErrors
-	if errors.As(err, &wrong) && wrong["hosts"] != "" {
-		if wrong["clients"] == "" {
-			wrong["clients"] = wrong["hosts"]
+	if errors.As(err, &wrong) {
+		for field, here := range map[string]string{"hosts": "clients", "passwordEncoding": "encoding", "passcodeSeparator": "separator"} {
+			if wrong[field] != "" && wrong[here] == "" {
+				wrong[here] = wrong[field]
+			}
+			delete(wrong, field)
 		}
-		delete(wrong, "hosts")
 	}
 	return f.with(err)
 }

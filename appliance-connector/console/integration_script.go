@@ -18,10 +18,13 @@ type gatewaySetUp struct {
 	Appliances []string
 	Port       string
 	Group      bool // attributes depend on groups, so that a policy may use them
-	Origins    []string
-	Tag        Code
-	Address    Code
-	Integrity  Code
+	// Legacy: the whole login is in RADIUS, so the page carries no script. Both: it is where the script is not.
+	Legacy, Both bool
+	Charset      string
+	Origins      []string
+	Tag          Code
+	Address      Code
+	Integrity    Code
 }
 
 func (r *request) setUp(in sallyport.Integration) (gatewaySetUp, error) {
@@ -35,6 +38,7 @@ func (r *request) setUp(in sallyport.Integration) (gatewaySetUp, error) {
 		return gatewaySetUp{}, err
 	}
 	d := gatewaySetUp{Tabs: r.integrationTabs(in.ID, "/script"), Name: in.Nickname, Port: "1812", Group: len(in.Attributes) > 0, Origins: in.Origins,
+		Legacy: in.Experience == sallyport.ExperienceLegacy, Both: in.Experience == sallyport.ExperienceBoth, Charset: encodingWords(in.PasswordEncoding),
 		Tag:     Code{Label: "Script for logon.inc", Text: strings.TrimSpace(script.StandardTag), Long: true},
 		Address: Code{Label: "External JavaScript 1 Address", Text: script.ModernAddress}, Integrity: Code{Label: "External JavaScript 1 Integrity", Text: script.Integrity}}
 	for _, x := range c.Appliances {

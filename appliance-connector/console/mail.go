@@ -26,6 +26,9 @@ func (r *request) settingTabs(current string) []Tab {
 	if r.May("Mails") {
 		tabs = append(tabs, Tab{Label: "Messages", Path: "/settings/mail/messages", Current: current == "messages"})
 	}
+	if r.May("LanguageSettings") {
+		tabs = append(tabs, Tab{Label: "Languages", Path: "/settings/languages", Current: current == "languages"})
+	}
 	if r.May("RetentionSettings") {
 		tabs = append(tabs, Tab{Label: "Retention", Path: "/settings/retention", Current: current == "retention"})
 	}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport"
@@ -76,7 +77,7 @@ func (r *request) tryWhere(d *tryData, doors []admin.LoginDoor) (sallyport.Integ
 	if sallyport.Door(r.QueryParam("door")) == sallyport.DoorRADIUS {
 		way = sallyport.DoorRADIUS
 	}
-	d.Ways = Field{Kind: "select", Name: "door", Label: "Comes in by", Options: options(string(way), string(sallyport.DoorOverlay), "The overlay", string(sallyport.DoorRADIUS), "The gateway’s own form")}
+	d.Ways = Field{Kind: "select", Name: "door", Label: "Comes in by", Options: options(string(way), string(sallyport.DoorOverlay), "The overlay", string(sallyport.DoorRADIUS), "The gateway’s own form, or RADIUS")}
 	return gateway, way
 }
 
@@ -125,7 +126,7 @@ func (r *request) tried(t admin.TriedLogin) *tryResult {
 	for _, s := range t.Decision.Steps {
 		out.Steps = append(out.Steps, Step{Title: s.Sentence, Text: s.Reason})
 	}
-	if step, ok := formStep(t); ok {
+	if step, ok := doorStep(t); ok {
 		out.Steps = append(out.Steps, step)
 	}
 	if t.Standing.User == nil {
@@ -135,15 +136,28 @@ func (r *request) tried(t admin.TriedLogin) *tryResult {
 	return out
 }
 
-// formStep says what the gateway's own form makes of a decision: it takes a passcode and nothing else.
-func formStep(t admin.TriedLogin) (Step, bool) {
+// doorStep says what the door makes of a decision.
+func doorStep(t admin.TriedLogin) (Step, bool) {
+	d := t.Decision
+	form := t.Door == sallyport.DoorRADIUS && !t.Whole
+	const otherwise = "Let the user come in by the overlay, or issue a temporary code."
 	switch {
-	case t.Door != sallyport.DoorRADIUS || t.Decision.Outcome == policy.Refuse:
+	case d.Outcome == policy.Refuse:
 		return Step{}, false
-	case len(t.Typed) == 0:
-		return Step{Title: "The gateway’s own form has nothing to ask for, so the login is refused there.", Text: "It takes a code that is typed. Let the user come in by the overlay, or issue a temporary code."}, true
+	case t.Closed != "":
+		return Step{Title: "By this door nobody comes in.", Text: t.Closed}, true
+	case t.LetsIn() && form:
+		return Step{Title: "In the gateway’s own form is typed: " + methodList(t.Asked) + ".", Text: "It takes a code that is typed, and no push."}, true
+	case t.LetsIn() && d.Outcome == policy.Ask && len(t.Asked) < len(d.Methods):
+		return Step{Title: "Of these, what this door serves is asked for: " + methodList(t.Asked) + ".", Text: "The others are allowed, and not served here."}, true
+	case t.LetsIn():
+		return Step{}, false
+	case form:
+		return Step{Title: "The gateway’s own form has nothing to ask for, so the login is refused there.", Text: "It takes a code that is typed. " + otherwise}, true
+	case d.Outcome == policy.Enrol:
+		return Step{Title: "Nothing of it can be enrolled at this door, so the login is refused.", Text: "Have the user enrol on site, or issue a temporary code."}, true
 	}
-	return Step{Title: "In the gateway’s own form is typed: " + methodList(t.Typed) + ".", Text: "It takes a code that is typed, and no push."}, true
+	return Step{Title: "Nothing of it is served at this door, so the login is refused.", Text: "What the user has is allowed, and cannot be asked for here. Issue a temporary code."}, true
 }
 
 func (r *request) tryAlert(t admin.TriedLogin) Alert {
@@ -151,34 +165,35 @@ func (r *request) tryAlert(t admin.TriedLogin) Alert {
 	switch {
 	case d.Outcome == policy.Refuse:
 		return Alert{"bad", "Refused", "The page says: " + export.Reason(d.Reason) + "."}
-	case t.Door == sallyport.DoorRADIUS && len(t.Typed) == 0:
+	case t.Closed != "":
+		return Alert{"bad", "Refused", t.Closed}
+	case !t.LetsIn() && t.Door == sallyport.DoorRADIUS && !t.Whole:
 		return Alert{"bad", "Refused in the gateway’s own form", "There is no code that could be typed."}
+	case !t.LetsIn():
+		return Alert{"bad", "Refused", "The page says: " + export.Reason(sallyport.ReasonNotEnrolled) + "."}
 	case d.Outcome == policy.Password:
-		return Alert{"warn", "Let in on the password alone", enrolmentWords(d.Enrolment)}
+		return Alert{"warn", "Let in on the password alone", enrolmentWords(t)}
 	case d.Outcome == policy.Enrol:
-		return Alert{"warn", "Has to enrol first", enrolmentWords(d.Enrolment)}
+		return Alert{"warn", "Has to enrol first", enrolmentWords(t)}
 	}
-	methods := d.Methods
-	if t.Door == sallyport.DoorRADIUS {
-		methods = t.Typed
-	}
-	text := "With the password: " + methodList(methods) + "."
-	if d.NumberMatching && d.Takes(sallyport.MethodPush) && t.Door == sallyport.DoorOverlay {
+	text := "With the password: " + methodList(t.Asked) + "."
+	if d.NumberMatching && slices.Contains(t.Asked, sallyport.MethodPush) {
 		text += " The number on the page is typed in the app."
 	}
 	return Alert{"ok", "A second factor is asked for", text}
 }
 
-func enrolmentWords(e *policy.Enrolment) string {
-	if e == nil {
+// enrolmentWords say what is offered to be enrolled on the way.
+func enrolmentWords(t admin.TriedLogin) string {
+	if len(t.Enrols) == 0 {
 		return ""
 	}
-	names := make([]string, len(e.Kinds))
-	for i, k := range e.Kinds {
+	names := make([]string, len(t.Enrols))
+	for i, k := range t.Enrols {
 		names[i] = map[sallyport.AuthenticatorKind]string{sallyport.AuthenticatorApp: "the app", sallyport.AuthenticatorPhone: "a phone number", sallyport.AuthenticatorPasskey: "a passkey", sallyport.AuthenticatorOTP: "an OTP token"}[k]
 	}
 	words := "Offered to enrol: " + strings.Join(names, ", ") + "."
-	if e.TemporaryCode {
+	if t.Decision.Enrolment.TemporaryCode {
 		words += " That takes a temporary code."
 	}
 	return words

@@ -114,6 +114,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	}
 	t.Cleanup(domains.Close)
 	cfg := admin.Config{Store: w.store, Key: w.key, Domains: domains, Directory: o.directory, Watched: o.watched, Groups: o.groups, Logs: w.files,
+		Served:     admin.Served{Methods: []sallyport.Method{sallyport.MethodPush, sallyport.MethodCode, sallyport.MethodTemporary}},
 		Enterprise: admin.Enterprise{Tenant: "hospital-1", CloudURL: "https://cloud.example", Fingerprint: strings.Repeat("f", 43)}, Now: w.clock.Now, Sleep: w.sleep, Log: log}
 	if o.admin != nil {
 		o.admin(&cfg)

@@ -39,6 +39,17 @@ func (e *Engine) serves(m sallyport.Method, a Attempt) bool {
 	return true
 }
 
+// Served returns the methods that an appliance can ask for, for who tells people what a login would ask of them.
+func Served() []sallyport.Method {
+	return []sallyport.Method{sallyport.MethodPush, sallyport.MethodCode, sallyport.MethodPasskey, sallyport.MethodSMS, sallyport.MethodOTP,
+		sallyport.MethodExternal, sallyport.MethodTemporary}
+}
+
+// Enrols returns what users can enrol in a login.
+func Enrols() []sallyport.AuthenticatorKind {
+	return []sallyport.AuthenticatorKind{sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorPasskey, sallyport.AuthenticatorOTP}
+}
+
 // decide goes on as policy says, once the password is right.
 func (e *Engine) decide(ctx context.Context, s State, account sallyport.Account, a Attempt) (State, error) {
 	standing, err := e.standing(ctx, s, account)

@@ -77,13 +77,13 @@ func LoginRow(l sallyport.LoginRecord) []string {
 
 // RADIUSHead names the cells of RADIUSRow.
 func RADIUSHead() []string {
-	return []string{"time", "integration", "source", "user name", "account", "answer", "reason", "cure", "nas identifier", "calling station", "appliance"}
+	return []string{"time", "integration", "source", "user name", "account", "answer", "reason", "cure", "nas identifier", "calling station", "called station", "appliance"}
 }
 
 // RADIUSRow is a RADIUS request in a report.
 func RADIUSRow(a store.RADIUSActivity) []string {
 	return []string{When(a.Time), string(a.Integration), fmt.Sprint(a.Source), a.UserName, string(a.Account), string(a.Outcome), a.Reason, a.Cure,
-		a.NASIdentifier, a.CallingStation, string(a.Appliance)}
+		a.NASIdentifier, a.CallingStation, a.CalledStation, string(a.Appliance)}
 }
 
 // AuditHead names the cells of AuditRow.

@@ -14,7 +14,7 @@ import (
 
 const (
 	applianceNoun    = "appliance"
-	applianceColumns = `id, name, version, COALESCE(site_id, ''), started, heard, streams, trouble, radius, certificate_expires, clock_offset`
+	applianceColumns = `id, CASE given_name WHEN '' THEN name ELSE given_name END, version, COALESCE(site_id, ''), started, heard, streams, trouble, radius, certificate_expires, clock_offset`
 	// maxStreams bounds what an appliance tells of its connections.
 	maxStreams = 16
 	// maxAppliances bounds the list.
@@ -88,6 +88,41 @@ func scanAppliance(rows *sql.Rows) (a sallyport.Appliance, err error) {
 	a.Started, a.Heard, a.CertificateExpires = orNever(started), fromMicros(heard), orNever(expires)
 	a.ClockOffset, a.ClockKnown = time.Duration(offset.Int64)*time.Microsecond, offset.Valid
 	return a, nil
+}
+
+// RenameAppliance gives an appliance a name, or with an empty one that of its host again. A name that another one has,
+// compared without case, is a conflict.
+func (s *Store) RenameAppliance(ctx context.Context, id sallyport.ApplianceID, name string) error {
+	if err := checkID(applianceNoun, string(id)); err != nil {
+		return err
+	}
+	if name != "" {
+		if err := checkText("name of the appliance", name, maxName); err != nil {
+			return err
+		}
+	}
+	return s.change(ctx, "rename appliance", func(ctx context.Context, tx *changing) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE appliances SET given_name = given_name`); err != nil { // of two at once the second waits
+			return fmt.Errorf("lock appliances: %w", err)
+		}
+		list, err := readAppliances(ctx, tx.Tx)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(list, func(a sallyport.Appliance) bool { return a.ID == id })
+		if at < 0 {
+			return notFound(applianceNoun)
+		}
+		for _, a := range list {
+			if a.ID != id && name != "" && fold(a.Name) == fold(name) {
+				return conflictf("There is an appliance %q already.", a.Name)
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE appliances SET given_name = $2 WHERE id = $1`, string(id), name); err != nil {
+			return fmt.Errorf("rename appliance: %w", err)
+		}
+		return tx.record(applianceNoun+".rename", cmp.Or(name, list[at].Name), string(id), map[string]string{"name": list[at].Name}, map[string]string{"name": name})
+	})
 }
 
 // RemoveAppliance forgets an appliance: what it told of itself, what it heard of gateways, and its place in

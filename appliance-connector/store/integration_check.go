@@ -114,12 +114,11 @@ func checkSeparator(s string) error {
 	return invalidf("The separator is one of the marks !#$%%&*+,./:;=?@^_|~ or none.")
 }
 
-// checkLanguage takes a language tag (RFC 5646) by its form.
 func checkLanguage(s string) error {
-	if s == "" || len(s) <= 35 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") == "" && s[0] != '-' {
+	if s == "" || sallyport.LanguageName(s) != "" {
 		return nil
 	}
-	return invalidf("%.40q is not a language: write it like de or pt-BR.", s)
+	return invalidf("%.40q is not one of the languages: %s, or none.", s, strings.Join(sallyport.Languages(), ", "))
 }
 
 // checkHosts takes names of the DNS in lower case; addresses belong among the clients.

@@ -23,7 +23,7 @@ and the audit trail has their name. Sessions and API tokens are the business of 
   sallyport administrator roles add --group "CN=VPN help desk,OU=Groups,DC=hospital,DC=example" --role helpdesk`,
 	}
 	c.AddCommand(newAdministratorList(), newAdministratorShow(), newAdministratorAdd(), newAdministratorEdit(), newAdministratorRemove(),
-		newAdministratorPassword(), newAdministratorFactor(), newRoles())
+		newAdministratorPassword(), newAdministratorFactor(), newAdministratorRemoveFactor(), newRoles())
 	return c
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
 )
 
 // scopeFlags say whom somebody looks after.
@@ -191,4 +192,59 @@ func newAdministratorFactor() *cobra.Command {
 		}
 		return t.done(map[string]any{"id": a.ID, "reset": true}, "%s makes a new second factor at the next sign-in.", a.Name)
 	})
+}
+
+func newAdministratorRemoveFactor() *cobra.Command {
+	return asking(atDesk(&cobra.Command{
+		Use: "remove-factor NAME FACTOR", Short: "Remove a second factor of an administrator, unless it is the only one", Args: cobra.ExactArgs(2),
+		Long:    `FACTOR is the name or id of a passkey, or "totp" for the code generator; 'sallyport administrator show' has them.`,
+		Example: `  sallyport administrator remove-factor olive "Old laptop"`, ValidArgsFunction: completeAdministratorThenFactor,
+	}, func(ctx context.Context, t *task, args []string) error {
+		a, err := t.administrator(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		f, err := t.AdministratorFactors(ctx, t.actor, a.ID)
+		if err != nil {
+			return err
+		}
+		factor, name := args[1], "the code generator"
+		if factor != admin.FactorTOTP {
+			k, err := lookUp(f.Passkeys, "second factor", "sallyport administrator show "+a.Name, args[1], func(k admin.Passkey) []string { return []string{k.ID, k.Name} })
+			if err != nil {
+				return err
+			}
+			factor, name = k.ID, "the passkey "+k.Name
+		}
+		if ok, err := t.sure(fmt.Sprintf("Remove %s of %s?", name, a.Name)); !ok || err != nil {
+			return err
+		}
+		if err := t.RemoveFactor(ctx, t.actor, a.ID, factor); err != nil {
+			return err
+		}
+		return t.done(map[string]any{"id": a.ID, "factor": factor, "removed": true}, "Removed.")
+	}))
+}
+
+func completeAdministratorThenFactor(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return completeAdministrator()(c, args, begun)
+	}
+	if len(args) > 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return completing(func(ctx context.Context, d *desk, _ string) (out []cobra.Completion, err error) {
+		a, err := d.administrator(ctx, args[0])
+		if err != nil {
+			return nil, err
+		}
+		f, err := d.AdministratorFactors(ctx, d.actor, a.ID)
+		for _, k := range f.Passkeys {
+			out = append(out, cobra.CompletionWithDesc(k.ID, printable(k.Name)))
+		}
+		if f.TOTP {
+			out = append(out, cobra.CompletionWithDesc(admin.FactorTOTP, "the code generator"))
+		}
+		return out, err
+	})(c, args, begun)
 }

@@ -29,7 +29,7 @@ const defaultData = "/var/lib/sallyport"
 func newApplianceCommand() *cobra.Command {
 	c := &cobra.Command{Use: "appliance", Short: "The appliance beside the company's directory"}
 	c.AddCommand(newApplianceRun(), newApplianceTrust(), newApplianceJoin(), newApplianceInvite(), newApplianceRekey(),
-		newApplianceEnrol(), newApplianceDevices(), newConsoleLink())
+		newApplianceEnrol(), newApplianceDevices(), newConsoleLink(), newApplianceList(), newApplianceRename(), newApplianceRemove())
 	return c
 }
 

@@ -29,13 +29,12 @@ const maxAuditList = 10_000
 // auditFilter is which records somebody wants to see.
 type auditFilter struct {
 	store.AuditQuery
-	from, to string
+	period
 }
 
 func (v *auditFilter) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&v.from, "from", "", "from this day or time on (UTC): 2026-11-25, or 2026-11-25T08:00:00Z")
-	f.StringVar(&v.to, "to", "", "up to this day, itself included, or before this time")
+	v.period.flags(c)
 	f.StringVar(&v.Actor, "actor", "", "who did it: name or id, as written there")
 	f.StringVar(&v.Action, "action", "", `what was done: "domain.change", or with a dot at the end all of a noun: "domain."`)
 	f.StringVar(&v.Object, "object", "", "to what: name or id, as written there")
@@ -45,7 +44,7 @@ func (v *auditFilter) flags(c *cobra.Command) {
 	f.IntVar(&v.Most, "most", 50, fmt.Sprintf("how many, the newest; at most %d", maxAuditList))
 	_ = c.RegisterFlagCompletionFunc("action", cobra.FixedCompletions([]string{"administrator.", "device.", "domain.", "enrol rule.", "integration.", "login.",
 		"master key.", "temporary code.", "user.", "user policy."}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
-	for _, name := range []string{"from", "to", "actor", "object", "support-code", "appliance", "text", "most"} {
+	for _, name := range []string{"actor", "object", "support-code", "appliance", "text", "most"} {
 		_ = c.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 }
@@ -56,26 +55,8 @@ func (v *auditFilter) query() (q store.AuditQuery, err error) {
 	if v.Most < 1 || v.Most > maxAuditList {
 		return q, &usageError{fmt.Errorf("--most: use 1 to %d", maxAuditList)}
 	}
-	if q.From, err = dayOrTime("from", v.from, 0); err != nil {
-		return q, err
-	}
-	q.To, err = dayOrTime("to", v.to, 1)
+	q.From, q.To, err = v.read(time.Now())
 	return q, err
-}
-
-// dayOrTime reads what people write for a time; a day is its beginning, some days later.
-func dayOrTime(flag, text string, later int) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.DateOnly, text); err == nil {
-		return t.AddDate(0, 0, later), nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return t, &usageError{fmt.Errorf("--%s %q: write a day as 2026-11-25, or a time as 2026-11-25T08:00:00Z", flag, text)}
-	}
-	return t, nil
 }
 
 // auditLine is a record as programs see it.

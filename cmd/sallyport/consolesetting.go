@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport"
 )
 
 func newSettingsCommand() *cobra.Command {
@@ -14,7 +16,7 @@ func newSettingsCommand() *cobra.Command {
 		Long:    `These are kept in the store. What an appliance itself is started with is shown by 'sallyport config check'.`,
 		Example: `  sallyport settings edit --idle 30m`,
 	}
-	c.AddCommand(newSettingsShow(), newSettingsEdit())
+	c.AddCommand(newSettingsShow(), newSettingsEdit(), newSettingsSetLanguage())
 	return c
 }
 
@@ -23,8 +25,36 @@ func (t *task) showSettings(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return t.facts(map[string]any{"idle": v.Idle.String(), "version": v.Version},
-		[2]string{"A session ends without a request after", lengthWords(v.Idle)}, [2]string{"Version", strconv.FormatInt(v.Version, 10)})
+	l, err := t.LanguageSettings(ctx, t.actor)
+	if err != nil {
+		return err
+	}
+	return t.facts(map[string]any{"idle": v.Idle.String(), "version": v.Version, "language": l.Default},
+		[2]string{"A session ends without a request after", lengthWords(v.Idle)}, [2]string{"Version", strconv.FormatInt(v.Version, 10)},
+		[2]string{"Language of users", orNone(sallyport.LanguageName(l.Default))})
+}
+
+func newSettingsSetLanguage() *cobra.Command {
+	const none = "none"
+	return atDesk(&cobra.Command{
+		Use: "set-language LANGUAGE", Short: "Say in which language users are spoken to where nothing else says one", Args: cobra.ExactArgs(1),
+		Long: `LANGUAGE is en, es, fr, de, ar or tr, or "none". A browser that asks for one of them gets that one, and an integration may have its own.
+Scripts that are pasted already keep theirs.`,
+		Example:           `  sallyport settings set-language de`,
+		ValidArgsFunction: firstArg(values(append(sallyport.Languages(), none)...)),
+	}, func(ctx context.Context, t *task, args []string) error {
+		v, err := t.LanguageSettings(ctx, t.actor)
+		if err != nil {
+			return err
+		}
+		if v.Default = args[0]; v.Default == none {
+			v.Default = ""
+		}
+		if err := t.SetLanguageSettings(ctx, t.actor, v); err != nil {
+			return fieldWords(err)
+		}
+		return t.showSettings(ctx)
+	})
 }
 
 func newSettingsShow() *cobra.Command {

@@ -59,9 +59,9 @@ func TestLengthsAreWrittenAsPeopleWriteThem(t *testing.T) {
 
 func TestAPeriodCountsItsLastDayIn(t *testing.T) {
 	t.Parallel()
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.Local)
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	from, to, err := (&period{from: "2026-11-01", to: "2026-11-30"}).read(now)
-	if err != nil || !from.Equal(time.Date(2026, 11, 1, 0, 0, 0, 0, time.Local)) || !to.Equal(time.Date(2026, 12, 1, 0, 0, 0, 0, time.Local)) {
+	if err != nil || !from.Equal(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)) || !to.Equal(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("%v to %v: %v", from, to, err)
 	}
 	from, to, err = (&period{since: "8h", to: "2026-11-25T11:30"}).read(now)

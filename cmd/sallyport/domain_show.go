@@ -115,7 +115,7 @@ func lastWords(y sallyport.Synchronisation) string {
 	if y.ID == "" {
 		return "never"
 	}
-	return fmt.Sprintf("%s %s", y.Started.Local().Format(time.DateTime), y.State)
+	return fmt.Sprintf("%s %s", when(y.Started), y.State)
 }
 
 func nextWords(s admin.DomainStatus) string {
@@ -125,7 +125,7 @@ func nextWords(s admin.DomainStatus) string {
 	case s.Next.IsZero():
 		return "at once"
 	}
-	return s.Next.Local().Format(time.DateTime)
+	return when(s.Next)
 }
 
 func newDomainEdit() *cobra.Command {

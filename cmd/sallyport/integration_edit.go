@@ -30,7 +30,7 @@ func (g *gateway) flags(c *cobra.Command) {
 	f.StringArrayVar(&g.origins, "origin", nil, "origin of its logon page, https://vpn.hospital.example; may be given more than once")
 	f.StringVar(&g.policy, "message-authenticator", "once_seen", "refuse RADIUS requests without Message-Authenticator: always, never, or once_seen (as soon as the gateway has sent it once)")
 	f.BoolVar(&g.nonLicensed, "allow-non-licensed", false, "let users without a licence, and accounts that are not in the list of users, in on the directory's word alone")
-	f.StringVar(&g.language, "language", "", "language of messages when the browser names none that there is: de, pt-BR (default: English)")
+	f.StringVar(&g.language, "language", "", "language of pages and messages when the browser names none that there is: en, es, fr, de, ar or tr (default: the enterprise's)")
 	f.StringVar(&g.experience, "experience", "cloud", "how users log in: cloud (in the overlay), legacy (the whole login in RADIUS), or both")
 	f.StringVar(&g.encoding, "password-encoding", "utf-8", "how the gateway writes names and passwords: utf-8 or windows-1252")
 	f.StringVar(&g.separator, "passcode-separator", "", "lets users type password and code, or password and push, into one field with this mark between; for legacy and both")
@@ -38,7 +38,8 @@ func (g *gateway) flags(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("experience", cobra.FixedCompletions([]string{"cloud", "legacy", "both"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("password-encoding", cobra.FixedCompletions([]string{"utf-8", "windows-1252"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("message-authenticator", cobra.FixedCompletions([]string{"always", "never", "once_seen"}, cobra.ShellCompDirectiveNoFileComp))
-	for _, name := range []string{"nickname", "note", "client", "origin", "language", "passcode-separator"} {
+	completes(c, values(sallyport.Languages()...), "language")
+	for _, name := range []string{"nickname", "note", "client", "origin", "passcode-separator"} {
 		_ = c.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 }

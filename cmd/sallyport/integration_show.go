@@ -81,12 +81,15 @@ func (l integrationLine) oneFieldText() string {
 	return "password" + l.PasscodeSeparator + "123456"
 }
 
-// when is a time for people, in this machine's zone.
+// dateTime is how a time in UTC is written for people.
+const dateTime = time.DateTime + "Z"
+
+// when is a time for people, in UTC, as --from and --to are.
 func when(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return t.Local().Format(time.DateTime)
+	return t.UTC().Format(dateTime)
 }
 
 func newIntegrationList() *cobra.Command {

@@ -29,10 +29,11 @@ import (
 //	appliance heard DIR NICKNAME an appliance heard of the gateway, and of a source that nobody has
 //	appliance tamper DIR         somebody makes the first audit record say something else, past the appliance
 //	appliance used DIR           alice has a phone, and people logged in
+//	appliance told DIR ID NAME   another appliance of the enterprise has told of itself
 func applianceCommand(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case neg || len(args) < 2:
-		ts.Fatalf("usage: appliance make DIR, appliance heard DIR NICKNAME, appliance tamper DIR, or appliance used DIR")
+		ts.Fatalf("usage: appliance make DIR, appliance heard DIR NICKNAME, appliance tamper DIR, appliance used DIR, or appliance told DIR ID NAME")
 	case args[0] == "make":
 		ts.Check(makeAppliance(ts.MkAbs(args[1])))
 	case args[0] == "heard" && len(args) == 3:
@@ -41,6 +42,10 @@ func applianceCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(tamper(filepath.Join(ts.MkAbs(args[1]), "appliance.db")))
 	case args[0] == "used":
 		ts.Check(withStore(ts.MkAbs(args[1]), used))
+	case args[0] == "told" && len(args) == 4:
+		ts.Check(withStore(ts.MkAbs(args[1]), func(ctx context.Context, db *store.Store) error {
+			return db.ReportAppliance(ctx, sallyport.Appliance{ID: sallyport.ApplianceID(args[2]), Name: args[3], Version: "v1.0.0", Started: time.Now(), Heard: time.Now(), RADIUS: "[::]:1812"})
+		}))
 	default:
 		ts.Fatalf("appliance %s is not known", args[0])
 	}

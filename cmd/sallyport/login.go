@@ -251,6 +251,6 @@ func writeEvents(w io.Writer, events []eventLine) {
 		if e.Step > 0 {
 			step = "step " + strconv.Itoa(e.Step)
 		}
-		_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join([]string{e.Time.Local().Format("15:04:05.000"), step, printable(e.Message), printable(e.Detail)}, "\t"), "\t"))
+		_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join([]string{e.Time.UTC().Format("15:04:05.000Z"), step, printable(e.Message), printable(e.Detail)}, "\t"), "\t"))
 	}
 }

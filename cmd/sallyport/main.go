@@ -86,7 +86,7 @@ To see all of it on this machine, with nothing to configure:  sallyport demo`,
 		newCloudCommand(), newTokenServiceCommand(), newApplianceCommand(),
 		newEnterpriseCommand(), newDomainCommand(), newIntegrationCommand(),
 		newUserCommand(), newTemporaryCodeCommand(), newPolicyCommand(), newWorkflowCommand(), newEnrolRuleCommand(), newOTPCommand(),
-		newLoginCommand(), newRADIUSRequestCommand(), newReportCommand(), newAuditCommand(), newAdministratorCommand(), newSettingsCommand(), newAuthenticatorCommand(),
+		newLoginCommand(), newRADIUSRequestCommand(), newReportCommand(), newAuditCommand(), newAdministratorCommand(), newSettingsCommand(), newSiteCommand(), newAuthenticatorCommand(),
 		newDemoCommand(), newConfigCommand(),
 	)
 	return root

@@ -7,13 +7,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// period is the time that a list is of.
+// period is the time that a list is of. Days and times without a zone are UTC here as they are in the console, in
+// reports and in the API: appliances and people of one enterprise may be in several zones, and a day is one day for all.
 type period struct{ from, to, since string }
 
 func (p *period) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&p.from, "from", "", "begin of the time: 2026-11-25, 2026-11-25T08:30, or RFC 3339; without a zone it is this machine's")
-	f.StringVar(&p.to, "to", "", "end of the time; a day is counted in")
+	f.StringVar(&p.from, "from", "", "begin of the time: 2026-11-25, 2026-11-25T08:30, or RFC 3339; without a zone it is UTC")
+	f.StringVar(&p.to, "to", "", "end of the time, likewise; a day is counted in")
 	f.StringVar(&p.since, "since", "", "how long back: 30m, 8h, 7d")
 	c.MarkFlagsMutuallyExclusive("from", "since")
 	completes(c, cobra.NoFileCompletions, "from", "to", "since")
@@ -47,10 +48,10 @@ func (p *period) read(now time.Time) (from, to time.Time, err error) {
 
 // moment reads a time; day: it is a whole day, and the time its begin.
 func moment(text string) (t time.Time, day bool, err error) {
-	if t, err = time.ParseInLocation(time.DateOnly, text, time.Local); err == nil {
+	if t, err = time.Parse(time.DateOnly, text); err == nil {
 		return t, true, nil
 	}
-	if t, err = time.ParseInLocation("2006-01-02T15:04", text, time.Local); err == nil {
+	if t, err = time.Parse("2006-01-02T15:04", text); err == nil {
 		return t, false, nil
 	}
 	if t, err = time.Parse(time.RFC3339, text); err == nil {

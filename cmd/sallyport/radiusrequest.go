@@ -32,6 +32,7 @@ type radiusLine struct {
 	Cure           string                  `json:"cure"`
 	NASIdentifier  string                  `json:"nasIdentifier"`
 	CallingStation string                  `json:"callingStation"`
+	CalledStation  string                  `json:"calledStation"`
 	Appliance      sallyport.ApplianceID   `json:"appliance"`
 }
 
@@ -94,7 +95,7 @@ func newRADIUSRequestList() *cobra.Command {
 		}
 		return t.list([]string{"TIME", "GATEWAY", "SOURCE", "NAS", "USER", "ANSWER", "CAUSE", "CURE"}, func(line func(any, ...string) error) error {
 			return enough(t.eachRADIUSRequest(ctx, q, firstOf(most, func(a sallyport.RADIUSActivity) error {
-				return line(radiusLine{a.Time, a.Integration, a.Source, a.UserName, a.Account, a.Outcome, a.Reason, a.Cure, a.NASIdentifier, a.CallingStation, a.Appliance},
+				return line(radiusLine{a.Time, a.Integration, a.Source, a.UserName, a.Account, a.Outcome, a.Reason, a.Cure, a.NASIdentifier, a.CallingStation, a.CalledStation, a.Appliance},
 					when(a.Time), orNone(gateways[a.Integration]), a.Source, orNone(a.NASIdentifier), orNone(a.UserName), string(a.Outcome), a.Reason, a.Cure)
 			})))
 		})

@@ -116,7 +116,7 @@ func (w *world) startGateway(ctx context.Context) (url string, err error) {
 	}
 	var modern apmsim.ExternalScript
 	var tag string
-	if tag, modern.Address, modern.Integrity, err = embed.Script(cloudURL, f.integration, f.ring.Tenant, f.ring.Fingerprint()); err != nil {
+	if tag, modern.Address, modern.Integrity, err = embed.Script(cloudURL, f.integration, f.ring.Tenant, f.ring.Fingerprint(), ""); err != nil {
 		return "", err
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

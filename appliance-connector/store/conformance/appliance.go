@@ -51,6 +51,18 @@ func applianceReports(t *testing.T, e Engine) {
 	if after, err := s.Revision(ctx); err != nil || after != before {
 		t.Errorf("a report has everybody read the configuration again: %v", err)
 	}
+	must(t, s.As(helpDesk).RenameAppliance(ctx, "b", "Cellar"))
+	must(t, s.ReportAppliance(ctx, want)) // which does not change the name that people gave it
+	wantCode(t, s.RenameAppliance(ctx, "a", "CELLAR"), sallyport.CodeConflict)
+	wantCode(t, s.RenameAppliance(ctx, "c", "Attic"), sallyport.CodeNotFound)
+	wantCode(t, s.RenameAppliance(ctx, "a", "a\x00b"), sallyport.CodeInvalid)
+	if list, err = s.Appliances(ctx); err != nil || list[1].Name != "Cellar" || list[1].ID != "b" {
+		t.Errorf("renamed: %+v, %v", list, err)
+	}
+	must(t, s.RenameAppliance(ctx, "b", ""))
+	if list, err = s.Appliances(ctx); err != nil || list[0].Name != "a.first" {
+		t.Errorf("the name of its host again: %+v, %v", list, err)
+	}
 	wantCode(t, s.ReportAppliance(ctx, sallyport.Appliance{ID: "no id", Heard: start}), sallyport.CodeInvalid)
 	wantCode(t, s.ReportAppliance(ctx, sallyport.Appliance{ID: "c"}), sallyport.CodeInvalid)
 }

@@ -47,6 +47,7 @@ func Run(t *testing.T, e Engine) {
 func suite() []conform {
 	return []conform{
 		{"an integration comes back as it was put", integrationComesBack},
+		{"languages of before become those of integrations that there are", integrationLanguages},
 		{"integrations are listed by nickname", integrationsByNickname},
 		{"putting an integration again replaces all of it", integrationReplaced},
 		{"nicknames and networks belong to one integration", integrationConflicts},

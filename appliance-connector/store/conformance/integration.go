@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -29,7 +31,7 @@ func integrationComesBack(t *testing.T, e Engine) {
 	want.Clients = append(want.Clients, netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"))
 	want.Hosts = []string{"vpn2.hospital.example", "vpn1.hospital.example"}
 	want.Origins = []string{"https://vpn.example.org:8443", "http://192.0.2.1", "https://[2001:db8::1]", "https://z.example"}
-	want.Note, want.Language, want.AllowNonLicensed = "Pair in the cellar.\nAsk Bob.", "de-CH", true
+	want.Note, want.Language, want.AllowNonLicensed = "Pair in the cellar.\nAsk Bob.", "de", true
 	want.Experience, want.PasswordEncoding, want.PasscodeSeparator, want.AskMethod = sallyport.ExperienceBoth, sallyport.PasswordWindows1252, ",", true
 	want.PreviousSecret, want.PreviousUntil = "the secret before", start.Add(time.Hour)
 	want.Attributes = []sallyport.GroupAttribute{
@@ -52,6 +54,30 @@ func integrationComesBack(t *testing.T, e Engine) {
 	_, err = s.Integration(ctx, "a")
 	wantCode(t, err, sallyport.CodeNotFound)
 	wantCode(t, s.DeleteIntegration(ctx, "a", 0), sallyport.CodeNotFound)
+}
+
+// integrationLanguages: what could be written more widely before is brought to the languages that there are.
+func integrationLanguages(t *testing.T, e Engine) {
+	address := e.Fresh(t)
+	s, ctx := Open(t, address), t.Context()
+	before := map[sallyport.IntegrationID]string{"a": "de-CH", "b": "pt-BR", "c": "TR", "d": "", "e": "denglish", "f": "ar"}
+	for n, id := range []sallyport.IntegrationID{"a", "b", "c", "d", "e", "f"} {
+		_, err := s.PutIntegration(ctx, NewIntegration(string(id), byte(n+1)))
+		must(t, err)
+		e.Exec(t, address, fmt.Sprintf(`UPDATE integrations SET language = '%s' WHERE id = '%s'`, before[id], id))
+	}
+	files, err := filepath.Glob(filepath.Join("migrations", "*_integration_language.sql"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	must(t, err)
+	e.Exec(t, address, string(text))
+	for id, want := range map[sallyport.IntegrationID]string{"a": "de", "b": "", "c": "tr", "d": "", "e": "", "f": "ar"} {
+		if i, err := s.Integration(ctx, id); err != nil || i.Language != want {
+			t.Errorf("%q became %q, want %q: %v", before[id], i.Language, want, err)
+		}
+	}
 }
 
 // integrationVersions: of two people who edit the same integration the second is told, by name.
@@ -342,6 +368,7 @@ func integrationRefused(t *testing.T, e Engine) {
 		"note of 1 MB":      func(i *sallyport.Integration) { i.Note = strings.Repeat("a", 1<<20) },
 		"note with NUL":     func(i *sallyport.Integration) { i.Note = "a\x00" },
 		"odd language":      func(i *sallyport.Integration) { i.Language = "../de" },
+		"no such language":  func(i *sallyport.Integration) { i.Language = "pt" },
 		"endless secret":    func(i *sallyport.Integration) { i.PreviousSecret = "x" },
 		"secret to be sent": func(i *sallyport.Integration) {
 			i.Attributes = []sallyport.GroupAttribute{{Attribute: 2, Type: "text", Values: []string{"x"}}}

@@ -231,6 +231,6 @@ func (d *demo) addIntegration(ctx context.Context) (in integration, err error) {
 		return in, err
 	}
 	d.ready.RADIUSSecret = string(in.secret)
-	in.tag, in.modern.Address, in.modern.Integrity, err = embed.Script(d.url(portCloud), row.ID, ring.Tenant, ring.Fingerprint())
+	in.tag, in.modern.Address, in.modern.Integrity, err = embed.Script(d.url(portCloud), row.ID, ring.Tenant, ring.Fingerprint(), "")
 	return in, err
 }
