@@ -47,14 +47,32 @@ type Synchronisation struct {
 	State   SynchronisationState
 	Started time.Time
 	Ended   time.Time // zero while it runs
-	By      string    // who asked, or "schedule"
-	Read    int       // entries read so far
+	// Told is when it last told how far it is, while it ran.
+	Told    time.Time
+	By      string // who asked, or "schedule"
+	Read    int    // entries read so far
 	Added   int
 	Changed int
 	Removed int
 	// Message says why it failed or what it waits for, in words for an administrator.
 	Message string
 }
+
+// SynchronisationSilence is how long one that runs may say nothing: then its appliance is gone, and another one may
+// begin. It is longer than reading and writing one page take.
+const SynchronisationSilence = 3 * time.Minute
+
+// Seen is a synchronisation as it has to be taken at a time: one whose appliance has gone silent was interrupted,
+// though nobody has written so yet.
+func (y Synchronisation) Seen(now time.Time) Synchronisation {
+	if last := y.Told; y.State == SynchronisationRunning && now.Sub(last) >= SynchronisationSilence {
+		y.State, y.Ended, y.Message = SynchronisationInterrupted, last, SynchronisationInterruptedWords
+	}
+	return y
+}
+
+// SynchronisationInterruptedWords say what became of one that was interrupted.
+const SynchronisationInterruptedWords = "The appliance that ran it has stopped. What it had written by then stays, and the next one does the rest."
 
 // SynchronisationKind says how much is read.
 type SynchronisationKind string
@@ -72,6 +90,8 @@ const (
 	SynchronisationRunning SynchronisationState = "running"
 	SynchronisationDone    SynchronisationState = "done"
 	SynchronisationFailed  SynchronisationState = "failed"
+	// SynchronisationInterrupted: the appliance that ran it is gone.
+	SynchronisationInterrupted SynchronisationState = "interrupted"
 	// SynchronisationAsks: it would remove more users than is believed without a person's word.
 	SynchronisationAsks SynchronisationState = "asks"
 )

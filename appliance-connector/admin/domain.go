@@ -62,7 +62,7 @@ func (s *Service) Domains(ctx context.Context, actor sallyport.Actor) ([]DomainS
 	}
 	out := make([]DomainStatus, 0, len(list))
 	for _, d := range list {
-		status, err := domainStatus(ctx, db, d)
+		status, err := s.domainStatus(ctx, db, d)
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func problem(err error) string {
 	return "It does not answer, or does not take the service account. Try it to see why."
 }
 
-func domainStatus(ctx context.Context, db *store.Store, d sallyport.Domain) (status DomainStatus, err error) {
+func (s *Service) domainStatus(ctx context.Context, db *store.Store, d sallyport.Domain) (status DomainStatus, err error) {
 	all, err := db.Users(ctx, store.UserQuery{Domain: d.ID, Most: 1})
 	if err != nil {
 		return status, err
@@ -97,6 +97,7 @@ func domainStatus(ctx context.Context, db *store.Store, d sallyport.Domain) (sta
 	if err != nil {
 		return status, err
 	}
+	runs = usersync.Seen(runs, s.now())
 	status = DomainStatus{Domain: withoutPassword(d), Users: all.Total, Enrolled: enrolled.Total}
 	status.Last, _ = usersync.Last(runs)
 	status.Next, status.Scheduled = usersync.Next(d, runs)

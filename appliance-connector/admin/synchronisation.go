@@ -55,5 +55,6 @@ func (s *Service) Synchronisations(ctx context.Context, actor sallyport.Actor, i
 	if err != nil {
 		return nil, err
 	}
-	return db.Synchronisations(ctx, id, min(max(most, 1), maxRuns))
+	runs, err := db.Synchronisations(ctx, id, min(max(most, 1), maxRuns))
+	return usersync.Seen(runs, s.now()), err
 }

@@ -81,7 +81,7 @@ func TestPagesOfSynchronisation(t *testing.T) {
 	p.click("[data-dialog=confirm-run]")
 	p.until(`document.querySelector("#confirm-run").open`)
 	p.inspect("directory-confirm")
-	y := sallyport.Synchronisation{ID: sallyport.NewID(), Domain: d.ID, Kind: sallyport.SynchroniseFull, State: sallyport.SynchronisationRunning, Started: w.clock.Now().Add(time.Second), By: "schedule", Read: 420}
+	y := sallyport.Synchronisation{ID: sallyport.NewID(), Domain: d.ID, Kind: sallyport.SynchroniseFull, State: sallyport.SynchronisationRunning, Started: w.clock.Now().Add(time.Second), Told: w.clock.Now(), By: "schedule", Read: 420}
 	if err := w.store.PutSynchronisation(t.Context(), y); err != nil {
 		t.Fatal(err)
 	}

@@ -97,6 +97,8 @@ func runBadge(y sallyport.Synchronisation) Badge {
 		return Badge{"ok", "Done"}
 	case sallyport.SynchronisationFailed:
 		return Badge{"bad", "Failed"}
+	case sallyport.SynchronisationInterrupted:
+		return Badge{"warn", "Interrupted"}
 	case sallyport.SynchronisationAsks:
 		return Badge{"warn", "Asks"}
 	}
@@ -165,7 +167,7 @@ func (r *request) runs(id sallyport.DomainID) (runsData, error) {
 	newest := true
 	for _, y := range list {
 		d.History.Rows = append(d.History.Rows, runRow(y))
-		if r.isRunning(y) && d.Running == nil {
+		if y.State == sallyport.SynchronisationRunning && d.Running == nil {
 			d.Running = &Progress{Label: kindWords(y.Kind) + ": " + plural(y.Read, "entry", "entries") + " read so far"}
 		}
 		if y.Kind == sallyport.SynchronisePreview || !newest {
@@ -175,17 +177,11 @@ func (r *request) runs(id sallyport.DomainID) (runsData, error) {
 		switch y.State {
 		case sallyport.SynchronisationAsks:
 			d.Asks = &y
-		case sallyport.SynchronisationFailed:
+		case sallyport.SynchronisationFailed, sallyport.SynchronisationInterrupted:
 			d.Failed = &y
 		}
 	}
 	return d, err
-}
-
-// isRunning reports whether a synchronisation is under way. A preview whose appliance has stopped meanwhile stays as it was, so
-// one that is older than a preview may be does not count.
-func (r *request) isRunning(y sallyport.Synchronisation) bool {
-	return y.State == sallyport.SynchronisationRunning && (y.Kind != sallyport.SynchronisePreview || r.s.cfg.Now().Sub(y.Started) < previewTime)
 }
 
 // Quiet reports whether there is nothing to say.

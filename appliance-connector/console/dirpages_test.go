@@ -262,7 +262,7 @@ func TestSynchronisationsArePreviewedBegunAndConfirmed(t *testing.T) {
 	}
 	w.clock.forward(time.Minute)
 	// While one runs the page renews itself, and once it has ended the whole page does.
-	y := sallyport.Synchronisation{ID: sallyport.NewID(), Domain: d.ID, Kind: sallyport.SynchroniseFull, State: sallyport.SynchronisationRunning, Started: w.clock.Now(), By: "schedule", Read: 420}
+	y := sallyport.Synchronisation{ID: sallyport.NewID(), Domain: d.ID, Kind: sallyport.SynchroniseFull, State: sallyport.SynchronisationRunning, Started: w.clock.Now(), Told: w.clock.Now(), By: "schedule", Read: 420}
 	if err := w.store.PutSynchronisation(t.Context(), y); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 const (
 	synchronisation        = "synchronisation"
-	synchronisationColumns = `id, domain_id, kind, state, started, ended, asked_by, entries, added, changed, removed, message`
+	synchronisationColumns = `id, domain_id, kind, state, started, ended, asked_by, entries, added, changed, removed, message, told`
 	// keptSynchronisations is how many of a domain stay.
 	keptSynchronisations = 200
 	maxSyncCursor        = 256 << 10 // octets
@@ -96,12 +96,12 @@ func (s *Store) PutSynchronisation(ctx context.Context, y sallyport.Synchronisat
 	defer cancel()
 	err := s.engine.transact(ctx, func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, `INSERT INTO synchronisations (`+synchronisationColumns+`)
-			SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM domains WHERE id = $2
+			SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM domains WHERE id = $2
 			ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, entries = excluded.entries,
-				added = excluded.added, changed = excluded.changed, removed = excluded.removed, message = excluded.message
+				added = excluded.added, changed = excluded.changed, removed = excluded.removed, message = excluded.message, told = excluded.told
 			WHERE synchronisations.domain_id = excluded.domain_id`,
 			y.ID, string(y.Domain), string(y.Kind), string(y.State), micros(y.Started), neverZero(y.Ended), cut(y.By, maxAccount),
-			y.Read, y.Added, y.Changed, y.Removed, clean(y.Message, maxMessage))
+			y.Read, y.Added, y.Changed, y.Removed, clean(y.Message, maxMessage), neverZero(y.Told))
 		if err != nil {
 			return err
 		}
@@ -121,9 +121,9 @@ func (s *Store) PutSynchronisation(ctx context.Context, y sallyport.Synchronisat
 }
 
 func scanSynchronisation(rows *sql.Rows) (y sallyport.Synchronisation, err error) {
-	var started, ended int64
-	err = rows.Scan(&y.ID, &y.Domain, &y.Kind, &y.State, &started, &ended, &y.By, &y.Read, &y.Added, &y.Changed, &y.Removed, &y.Message)
-	y.Started, y.Ended = fromMicros(started), orNever(ended)
+	var started, ended, told int64
+	err = rows.Scan(&y.ID, &y.Domain, &y.Kind, &y.State, &started, &ended, &y.By, &y.Read, &y.Added, &y.Changed, &y.Removed, &y.Message, &told)
+	y.Started, y.Ended, y.Told = fromMicros(started), orNever(ended), orNever(told)
 	return y, err
 }
 
@@ -134,9 +134,9 @@ func checkSynchronisation(y sallyport.Synchronisation) error {
 		return invalidf("A synchronisation is full, of changes, or a preview.")
 	}
 	switch y.State {
-	case sallyport.SynchronisationRunning, sallyport.SynchronisationDone, sallyport.SynchronisationFailed, sallyport.SynchronisationAsks:
+	case sallyport.SynchronisationRunning, sallyport.SynchronisationDone, sallyport.SynchronisationFailed, sallyport.SynchronisationInterrupted, sallyport.SynchronisationAsks:
 	default:
-		return invalidf("A synchronisation is running, done, failed, or asks.")
+		return invalidf("A synchronisation is running, done, failed, interrupted, or asks.")
 	}
 	if min(y.Read, y.Added, y.Changed, y.Removed) < 0 || y.Started.Before(time.Unix(0, 0)) {
 		return invalidf("The counts or the time of the synchronisation are none.")

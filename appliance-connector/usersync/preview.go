@@ -39,7 +39,7 @@ func (s *Service) Preview(ctx context.Context, domain sallyport.DomainID, most i
 	}
 	now := s.Now()
 	j := &job{order: order{domain: domain, kind: sallyport.SynchronisePreview, actor: actor}, domain: d, record: sallyport.Synchronisation{
-		ID: sallyport.NewID(), Domain: domain, Kind: sallyport.SynchronisePreview, State: sallyport.SynchronisationRunning, Started: now, By: actor.Name}}
+		ID: sallyport.NewID(), Domain: domain, Kind: sallyport.SynchronisePreview, State: sallyport.SynchronisationRunning, Started: now, Told: now, By: actor.Name}}
 	if err := s.Store.PutSynchronisation(ctx, j.record); err != nil {
 		return Preview{}, err
 	}

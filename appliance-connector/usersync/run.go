@@ -374,7 +374,7 @@ func (r *run) tick(ctx context.Context) error {
 	if now.Sub(r.told) < tellEvery {
 		return nil
 	}
-	r.told = now
+	r.told, r.job.record.Told = now, now
 	if err := r.service.Store.PutSynchronisation(ctx, r.job.record); err != nil {
 		return err
 	}

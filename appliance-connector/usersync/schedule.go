@@ -57,7 +57,7 @@ func (s *Service) RunDue(ctx context.Context) {
 		if err != nil {
 			continue // removed meanwhile, or the next look finds it
 		}
-		at, due := Next(d, runs)
+		at, due := Next(d, Seen(runs, s.Now()))
 		if !due || s.Now().Before(at) {
 			continue
 		}
@@ -78,10 +78,19 @@ func Next(d sallyport.Domain, runs []sallyport.Synchronisation) (at time.Time, o
 	switch {
 	case !there:
 		return time.Time{}, true
-	case last.State == sallyport.SynchronisationFailed:
+	case last.State == sallyport.SynchronisationFailed || last.State == sallyport.SynchronisationInterrupted:
 		return last.Ended.Add(min(d.Every, againAfter)), true
 	}
 	return last.Started.Add(d.Every), true
+}
+
+// Seen returns synchronisations as they have to be taken now: those of appliances that are gone were interrupted.
+func Seen(runs []sallyport.Synchronisation, now time.Time) []sallyport.Synchronisation {
+	out := make([]sallyport.Synchronisation, len(runs))
+	for i, y := range runs {
+		out[i] = y.Seen(now)
+	}
+	return out
 }
 
 // Last returns the newest one that is no preview.

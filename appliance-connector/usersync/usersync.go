@@ -51,7 +51,7 @@ type Options struct {
 
 // Lengths of time of the lease that keeps two appliances from synchronising one domain.
 const (
-	leaseFor   = 3 * time.Minute // longer than one page and one batch may take
+	leaseFor   = sallyport.SynchronisationSilence
 	renewEvery = 20 * time.Second
 	// tellEvery is how often progress is written.
 	tellEvery = time.Second
@@ -174,7 +174,7 @@ func (s *Service) begin(ctx context.Context, o order) (*job, error) {
 		return nil, err
 	}
 	j := &job{order: o, domain: domain, record: sallyport.Synchronisation{
-		ID: sallyport.NewID(), Domain: o.domain, Kind: o.kind, State: sallyport.SynchronisationRunning, Started: now, By: o.actor.Name}}
+		ID: sallyport.NewID(), Domain: o.domain, Kind: o.kind, State: sallyport.SynchronisationRunning, Started: now, Told: now, By: o.actor.Name}}
 	if err := s.tellBegin(ctx, j); err != nil {
 		s.release(ctx, o.domain)
 		return nil, err
@@ -191,7 +191,7 @@ func (s *Service) tellBegin(ctx context.Context, j *job) error {
 	}
 	for _, r := range runs {
 		if r.State == sallyport.SynchronisationRunning && r.Kind != sallyport.SynchronisePreview {
-			r.State, r.Ended, r.Message = sallyport.SynchronisationFailed, j.record.Started, "The appliance that ran it has stopped."
+			r.State, r.Ended, r.Message = sallyport.SynchronisationInterrupted, j.record.Started, sallyport.SynchronisationInterruptedWords
 			if err := s.Store.PutSynchronisation(ctx, r); err != nil {
 				return err
 			}

@@ -392,7 +392,7 @@ func TestALeaseThatWasNotGivenBackEnds(t *testing.T) {
 	if ok, err := w.store.LeaseSynchronisation(t.Context(), domainID, "appliance-9", now, now.Add(3*time.Minute)); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	left := sallyport.Synchronisation{ID: "left", Domain: domainID, Kind: sallyport.SynchroniseFull, State: sallyport.SynchronisationRunning, Started: now, By: "schedule"}
+	left := sallyport.Synchronisation{ID: "left", Domain: domainID, Kind: sallyport.SynchroniseFull, State: sallyport.SynchronisationRunning, Started: now, Told: now, By: "schedule"}
 	w.must(w.store.PutSynchronisation(t.Context(), left))
 	if _, err := w.sync.Synchronise(t.Context(), domainID, sallyport.SynchroniseFull, admin); sallyport.ErrorCode(err) != sallyport.CodeConflict {
 		t.Errorf("while another appliance has the lease: %v", err)
@@ -400,7 +400,7 @@ func TestALeaseThatWasNotGivenBackEnds(t *testing.T) {
 	w.ahead.Store(int64(4 * time.Minute))
 	w.run(sallyport.SynchroniseFull, "11 0 0")
 	runs, err := w.store.Synchronisations(t.Context(), domainID, 10)
-	if err != nil || runs[1].State != sallyport.SynchronisationFailed || !strings.Contains(runs[1].Message, "has stopped") {
+	if err != nil || runs[1].State != sallyport.SynchronisationInterrupted || !strings.Contains(runs[1].Message, "has stopped") {
 		t.Errorf("the one that was left running: %+v, %v", runs[1], err)
 	}
 }

@@ -178,7 +178,7 @@ func domainDeleted(t *testing.T, e Engine) {
 
 func newSynchronisation(id string, began time.Time) sallyport.Synchronisation {
 	return sallyport.Synchronisation{ID: id, Domain: "hospital", Kind: sallyport.SynchroniseFull,
-		State: sallyport.SynchronisationRunning, Started: began, By: "schedule"}
+		State: sallyport.SynchronisationRunning, Started: began, Told: began.Add(time.Second), By: "schedule"}
 }
 
 func synchronisations(t *testing.T, e Engine) {
