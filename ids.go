@@ -46,6 +46,9 @@ type EnrolRuleID string
 // SiteID names a site.
 type SiteID string
 
+// TokenServerID names a server of the external token system.
+type TokenServerID string
+
 // AdministratorID names an administrator.
 type AdministratorID string
 

@@ -22,15 +22,17 @@ type LoginPolicies struct {
 	Rules    map[EnrolRuleID]EnrolRule
 	Workflow LoginWorkflow
 	Licences Licences
+	Tokens   TokenUsers
 }
 
 // Apply fills in what the policies say of a user. A user policy that is not among them gives nothing.
 func (p LoginPolicies) Apply(s *Standing) {
-	s.Workflow, s.Licences, s.Policy, s.Rule = p.Workflow, p.Licences, UserPolicy{}, nil
+	s.Workflow, s.Licences, s.Policy, s.Rule, s.Has.External = p.Workflow, p.Licences, UserPolicy{}, nil, false
 	if s.User == nil {
 		return
 	}
 	s.Policy = p.User[s.User.Policy]
+	s.Has.External = p.Tokens.Has(s.User.Policy)
 	if rule, ok := p.Rules[s.Policy.EnrolRule]; ok {
 		s.Rule = &rule
 	}

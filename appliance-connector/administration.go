@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
 	"github.com/sallyport/sallyport/appliance-connector/login"
 	"github.com/sallyport/sallyport/appliance-connector/store"
+	"github.com/sallyport/sallyport/appliance-connector/tokenserver"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 )
 
@@ -31,7 +32,7 @@ type ConsoleConfig struct {
 
 // Administration is what the enterprise's administration works with, the directory not counted.
 func Administration(s *store.Store, t *trust.Trust, ring *keyring.Ring) admin.Config {
-	return admin.Config{Store: s, Key: ring.Derive("administration"), Now: time.Now,
+	return admin.Config{Store: s, Key: ring.Derive("administration"), Now: time.Now, Tokens: tokenserver.New(tokenserver.Options{Name: string(t.Appliance)}),
 		Served:     admin.Served{Methods: login.Served(), Enrols: login.Enrols()},
 		Enterprise: admin.Enterprise{Tenant: t.Tenant, CloudURL: t.CloudURL, Fingerprint: ring.Fingerprint()}}
 }
@@ -48,6 +49,7 @@ func (s *Service) prepareConsole(ring *keyring.Ring) error {
 	s.consoleCert = cert
 	cfg := Administration(s.store, s.trust, ring)
 	cfg.Groups, cfg.Domains, cfg.Synchroniser = AccountGroups{s.store, s.dir}, s.dir, s.sync
+	cfg.Tokens = s.tokens
 	cfg.Directory, cfg.Watched, cfg.Log, cfg.Logs = asAdministrator{s.dir}, s.watched(cert), s.log, s.files
 	if s.admin, err = admin.New(cfg); err != nil {
 		return err

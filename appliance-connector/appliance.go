@@ -36,6 +36,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/remembered"
 	"github.com/sallyport/sallyport/appliance-connector/standing"
 	"github.com/sallyport/sallyport/appliance-connector/store"
+	"github.com/sallyport/sallyport/appliance-connector/tokenserver"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/appliance-connector/tunnel"
 	"github.com/sallyport/sallyport/appliance-connector/usersync"
@@ -89,6 +90,7 @@ type Service struct {
 	peers   *claims.PeerLink
 	radius  *radius.Server
 	legacy  *legacy.Door
+	tokens  *tokenserver.Client
 	door    *overlay.Door
 	joins   *trust.Host
 	records *activity.Recorder
@@ -188,6 +190,10 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	if err != nil {
 		return fmt.Errorf("prepare gateway tokens: %w", err)
 	}
+	s.tokens = tokenserver.New(tokenserver.Options{Name: string(s.trust.Appliance), Log: s.log})
+	if err := setTokenServers(ctx, s.store, s.tokens, s.trust.Appliance); err != nil {
+		return err
+	}
 	standings := standing.New(s.store, time.Now, s.log)
 	s.records = activity.New(activity.Options{Store: s.store, Appliance: s.trust.Appliance, Life: login.Life, Now: time.Now, Log: s.log})
 	codes := &passcode.Checker{Store: s.store, Temporary: s.store, Tokens: s.store, PINs: s.store, Now: time.Now, Log: s.log}
@@ -273,7 +279,7 @@ func (s *Service) reconfigure(ctx context.Context) {
 	if err == nil {
 		err = s.radius.SetIntegrations(list)
 	}
-	err = errors.Join(err, setDomains(ctx, s.store, s.dir, s.log))
+	err = errors.Join(err, setDomains(ctx, s.store, s.dir, s.log), setTokenServers(ctx, s.store, s.tokens, s.trust.Appliance))
 	if err != nil && ctx.Err() == nil {
 		s.log.ErrorContext(ctx, "changed configuration not taken; the one before stays in use", "err", err)
 	}
@@ -308,6 +314,7 @@ func (s *Service) metrics() *prometheus.Registry {
 	counter("malformed_total", "Dropped: not RADIUS.", func(v radius.Stats) uint64 { return v.Malformed })
 	counter("overload_total", "Dropped: too many requests at a time.", func(v radius.Stats) uint64 { return v.Overload })
 	r.MustRegister(waitingMetrics(s.legacy)...)
+	r.MustRegister(tokenServerMetrics(s.tokens)...)
 	r.MustRegister(recordMetrics(s.records)...)
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "sallyport", Subsystem: "tunnel", Name: "streams", Help: "Open streams to the cloud."},
 		func() float64 { return float64(len(s.tunnel.Status().Streams)) }))

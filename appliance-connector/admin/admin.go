@@ -43,6 +43,8 @@ type Config struct {
 	Directory Directory
 	// Served is what logins can ask for and have people enrol here; nothing else is promised by TryLogin.
 	Served Served
+	// Tokens asks external token servers; nil: nobody does.
+	Tokens TokenAsker
 	// Logs are those of this appliance; nil: there are none.
 	Logs Logs
 	// Watched are the parts of the appliance whose health the overview shows.

@@ -167,6 +167,10 @@ var permissions = map[Operation]permission{
 	"RetentionSettings":    {roles: overseers},
 	"RetentionPlan":        {roles: overseers},
 	"SetRetentionSettings": {roles: superOnly, person: true, confirm: true},
+	// tokenserver.go: who says that a code is right decides who logs in
+	"TokenServers":    {roles: overseers},
+	"SetTokenServers": {roles: admins, person: true, confirm: true},
+	"TryTokenServer":  {roles: admins, person: true},
 	// setting.go
 	"ConsoleSettings":    {roles: overseers, limited: true},
 	"SetConsoleSettings": {roles: superOnly},

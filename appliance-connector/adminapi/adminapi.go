@@ -108,7 +108,7 @@ func (s *Server) mount(doc *openapi3.T) error {
 func (s *Server) handlers() map[string]handler {
 	all := map[string]handler{"getDescription": (*call).description}
 	for _, of := range []map[string]handler{
-		userHandlers(), otpTokenHandlers(), policyHandlers(), workflowHandlers(), enrolRuleHandlers(), integrationHandlers(), domainHandlers(),
+		userHandlers(), otpTokenHandlers(), policyHandlers(), workflowHandlers(), enrolRuleHandlers(), integrationHandlers(), domainHandlers(), tokenServerHandlers(),
 		loginHandlers(), auditHandlers(), reportHandlers(), overviewHandlers(), administratorHandlers(),
 		factorHandlers(), grantHandlers(), settingHandlers(), applianceHandlers(), siteHandlers(),
 	} {

@@ -116,6 +116,14 @@ func samples() map[string]func(*world) sample {
 		"previewAttributes": func(*world) sample {
 			return sample{path: "/attribute-preview", body: `{"attributes":[{"group":"CN=Nurses,CN=Users,DC=hospital,DC=test","attribute":25,"type":"text","values":["nurse"]}],"account":"hospital\\alice"}`}
 		},
+		"getTokenServers": func(w *world) sample {
+			if v, err := w.store.TokenServers(context.Background()); err == nil && v.Version == 0 {
+				_, err = w.store.PutTokenServers(context.Background(), sallyport.TokenServers{Name: "RSA SecurID", Policies: []sallyport.UserPolicyID{"default"}, UserName: sallyport.TokenUserShort,
+					Timeout: sallyport.TokenTimeoutDefault, Tries: 3, Servers: []sallyport.TokenServer{{Host: "rsa1.hospital.test", Port: 1812, Secret: "a secret of rsa1"}}})
+				w.must(err)
+			}
+			return sample{path: "/token-servers"}
+		},
 		"listDomains": get("/domains"), "getDomain": ofDomain(""), "listTree": ofDomain("/tree"), "findGroups": ofDomain("/groups?q=Nur"),
 		"getDirectoryObject": ofDomain("/object?dn=CN%3DNurses,CN%3DUsers,DC%3Dhospital,DC%3Dtest"), "listSynchronisations": ofDomain("/synchronisations"),
 		"previewSynchronisation": ofDomain("/synchronisation-preview?limit=5"),

@@ -180,6 +180,7 @@ func (s *Server) routes() {
 	s.logRoutes()
 	s.reportScheduleRoutes()
 	s.mailRoutes()
+	s.tokenServerRoutes()
 	s.retentionRoutes()
 	s.languageRoutes()
 	s.administratorRoutes()

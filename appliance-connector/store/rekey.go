@@ -44,6 +44,7 @@ var sealedTables = []sealedTable{
 	{"temporary_codes", []string{"id"}, []sealedColumn{{"sealed_code", []string{"account", "issued", "expires"}}}},
 	{"otp_tokens", []string{"id"}, []sealedColumn{{"sealed_seed", []string{"account", "state", "kind", "algorithm", "digits", "period"}}}},
 	{"otp_pins", []string{"account"}, []sealedColumn{{"sealed_hash", nil}}},
+	{"token_servers", []string{"id"}, []sealedColumn{{"sealed_secret", []string{"host", "port", "unsigned"}}}},
 	{"sections", []string{"name"}, []sealedColumn{{"sealed_value", nil}}},
 	{"administration", []string{"one"}, []sealedColumn{{"sealed_role_grants", []string{"grants_version"}}, {"sealed_setup", nil}}},
 	{"administrators", []string{"id"}, []sealedColumn{{"sealed_password", nil}, {"sealed_totp", nil}}},

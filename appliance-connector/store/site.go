@@ -89,8 +89,8 @@ func (s *Store) PutSite(ctx context.Context, site sallyport.Site) (sallyport.Sit
 	return site, nil
 }
 
-// DeleteSite removes a site; its appliances belong to none then. One that another site fails over to is a
-// conflict.
+// DeleteSite removes a site; its appliances belong to none then. One that another site fails over to, or that has
+// token servers of its own, is a conflict.
 func (s *Store) DeleteSite(ctx context.Context, id sallyport.SiteID, version int64) error {
 	if err := checkID(siteNoun, string(id)); err != nil {
 		return err
@@ -112,6 +112,9 @@ func (s *Store) DeleteSite(ctx context.Context, id sallyport.SiteID, version int
 			if other.Primary == id || other.Secondary == id {
 				return conflictf("The site %q fails over to this one. Give it another failover site first.", other.Name)
 			}
+		}
+		if err := checkNoTokenServer(ctx, tx, id); err != nil {
+			return err
 		}
 		if err := deleteOne(ctx, tx.Tx, siteNoun, `DELETE FROM sites WHERE id = $1`, string(id)); err != nil {
 			return err

@@ -112,6 +112,9 @@ func (s *Store) LoginPolicies(ctx context.Context) (p sallyport.LoginPolicies, r
 		if rules, err = collect(rows, scanEnrolRule); err != nil {
 			return fmt.Errorf("read enrol rules: %w", err)
 		}
+		if p.Tokens, err = readTokenUsers(ctx, tx); err != nil {
+			return err
+		}
 		p.Workflow, err = readWorkflow(ctx, tx, "")
 		return err
 	})

@@ -85,7 +85,7 @@ To see all of it on this machine, with nothing to configure:  sallyport demo`,
 	root.AddCommand(
 		newCloudCommand(), newTokenServiceCommand(), newApplianceCommand(),
 		newEnterpriseCommand(), newDomainCommand(), newIntegrationCommand(),
-		newUserCommand(), newTemporaryCodeCommand(), newPolicyCommand(), newWorkflowCommand(), newEnrolRuleCommand(), newOTPCommand(),
+		newUserCommand(), newTemporaryCodeCommand(), newPolicyCommand(), newWorkflowCommand(), newEnrolRuleCommand(), newOTPCommand(), newTokenServerCommand(),
 		newLoginCommand(), newRADIUSRequestCommand(), newReportCommand(), newAuditCommand(), newAdministratorCommand(), newSettingsCommand(), newSiteCommand(), newAuthenticatorCommand(),
 		newDemoCommand(), newConfigCommand(),
 	)

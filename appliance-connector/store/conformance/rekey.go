@@ -34,6 +34,7 @@ func rekeyed(t *testing.T, e Engine) {
 	must(t, s.IssueTemporaryCode(ctx, sallyport.TemporaryCode{ID: "t1", Account: alice, Issued: start, Expires: start.Add(time.Hour), By: "Helen Desk"}, "23456789"))
 	must(t, s.SetSealedSection(ctx, "mail-password", "smtp-password", 0))
 	must(t, s.QueueMail(ctx, newMail("m1")))
+	must(t, second(s.PutTokenServers(ctx, NewTokenServers("token-server-secret"))))
 	_, err = s.AssignOTPToken(ctx, importTokens(t, s, NewOTPToken("FT-1"))["FT-1"].ID, 1, alice)
 	must(t, err)
 	must(t, s.SetOTPPIN(ctx, NewOTPPIN(alice)))
@@ -106,6 +107,8 @@ func readsAll(t *testing.T, s *store.Store) {
 	must(t, err)
 	section, _, err := s.SealedSection(ctx, "mail-password")
 	must(t, err)
+	servers, err := s.TokenServers(ctx)
+	must(t, err)
 	message, _, err := s.LeaseMail(ctx, "a1", start, start)
 	must(t, err)
 	tokens, err := s.OTPTokensOf(ctx, alice)
@@ -117,6 +120,7 @@ func readsAll(t *testing.T, s *store.Store) {
 	for name, equal := range map[string]bool{
 		"phone number": len(phones) == 1 && phones[0] == NewPhone(1, alice),
 		"PIN":          pin != nil && pin.Hash == NewOTPPIN(alice).Hash,
+		"token server": servers.Servers[0].Secret == "token-server-secret",
 		"message":      message.Text == newMail("m1").Text,
 		"integration":  i.Secret == NewIntegration("a", 1).Secret && i.PreviousSecret == "secret-before", "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
 		"enrolment": bytes.Equal(enrolment.Secret, Master()), "invitation": invites[0].Secret == "JOIN-CODE", "password": hash == "hash-of-b",
