@@ -51,6 +51,7 @@ func (s *Service) prepareConsole(ring *keyring.Ring) error {
 	cfg.Groups, cfg.Domains, cfg.Synchroniser = AccountGroups{s.store, s.dir}, s.dir, s.sync
 	cfg.Tokens = s.tokens
 	cfg.Directory, cfg.Watched, cfg.Log, cfg.Logs = asAdministrator{s.dir}, s.watched(cert), s.log, s.files
+	cfg.Texts = s.texts
 	if s.admin, err = admin.New(cfg); err != nil {
 		return err
 	}

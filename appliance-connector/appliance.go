@@ -36,6 +36,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/remembered"
 	"github.com/sallyport/sallyport/appliance-connector/standing"
 	"github.com/sallyport/sallyport/appliance-connector/store"
+	"github.com/sallyport/sallyport/appliance-connector/texts"
 	"github.com/sallyport/sallyport/appliance-connector/tokenserver"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/appliance-connector/tunnel"
@@ -85,6 +86,7 @@ type Service struct {
 	dir     *directory.Directory
 	sync    *usersync.Service
 	phones  *devices.Client
+	texts   *texts.Service
 	tunnel  *tunnel.Client
 	claims  *claims.Claimer
 	peers   *claims.PeerLink
@@ -132,6 +134,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Service, err err
 	if s.phones, err = devices.Dial(s.trust.TokenService, s.trust.TLS("")); err != nil {
 		return s, err
 	}
+	s.texts = &texts.Service{Store: s.store, Courier: s.phones, Log: log}
 	if err = s.prepareTunnel(ring); err != nil {
 		return s, err
 	}

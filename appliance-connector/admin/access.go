@@ -6,7 +6,7 @@ import "github.com/sallyport/sallyport"
 // may do that may only read. What is not here is refused to it, a new operation too.
 var reads = map[Operation]bool{
 	"Administrator": true, "AdministratorFactors": true, "OwnFactors": true, "Administrators": true, "GrantDomains": true, "RoleGrants": true, "ConsoleSettings": true,
-	"Overview": true, "Users": true, "User": true, "EachUser": true, "Devices": true, "TemporaryCodes": true,
+	"Overview": true, "Users": true, "User": true, "EachUser": true, "Devices": true, "Phones": true, "TemporaryCodes": true,
 	"OTPTokens": true, "OTPToken": true, "OTPTokenBySerial": true, "UserOTPTokens": true, "OTPPIN": true,
 	"UserPolicies": true, "UserPolicy": true, "PolicyRules": true, "Licences": true, "LoginWorkflow": true, "EnrolRules": true, "EnrolRule": true,
 	"Logins": true, "UserLogins": true, "ExplainLogin": true, "EachLogin": true, "RADIUSRequests": true, "EachRADIUSRequest": true,
@@ -14,7 +14,7 @@ var reads = map[Operation]bool{
 	"Integrations": true, "Integration": true, "IntegrationScript": true, "PreviewAttributes": true, "IntegrationHealth": true,
 	"Domains": true, "Domain": true, "DomainTree": true, "FindGroups": true, "DirectoryObject": true, "Synchronisations": true,
 	"LoginDoors": true, "TryLogin": true, "ReportSchedules": true, "ReportSchedule": true, "LogFiles": true, "LogLines": true, "FollowLog": true,
-	"MailSettings": true, "Mails": true, "RetentionSettings": true, "RetentionPlan": true, "LanguageSettings": true, "Appliances": true, "Sites": true, "Site": true,
+	"MailSettings": true, "TextSettings": true, "Mails": true, "RetentionSettings": true, "RetentionPlan": true, "LanguageSettings": true, "Appliances": true, "Sites": true, "Site": true,
 	"TokenServers": true,
 }
 

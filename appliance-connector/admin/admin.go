@@ -47,6 +47,8 @@ type Config struct {
 	Tokens TokenAsker
 	// Logs are those of this appliance; nil: there are none.
 	Logs Logs
+	// Texts sends test messages; nil: nobody does here.
+	Texts Texts
 	// Watched are the parts of the appliance whose health the overview shows.
 	Watched Watched
 	// Now and Sleep are the clock; nil: the system's.

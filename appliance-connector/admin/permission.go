@@ -95,6 +95,10 @@ var permissions = map[Operation]permission{
 	"ReleasePolicy":       {roles: admins, limited: true},
 	"RequireSecondFactor": {roles: helpers, limited: true},
 	"DeleteDevice":        {roles: helpers, limited: true},
+	// phone.go
+	"Phones":      {roles: everyone, limited: true},
+	"AddPhone":    {roles: helpers, limited: true},
+	"DeletePhone": {roles: helpers, limited: true},
 	// temporarycode.go
 	"IssueTemporaryCode":  {roles: helpers, limited: true, person: true},
 	"TemporaryCodes":      {roles: everyone, limited: true},
@@ -171,6 +175,10 @@ var permissions = map[Operation]permission{
 	"TokenServers":    {roles: overseers},
 	"SetTokenServers": {roles: admins, person: true, confirm: true},
 	"TryTokenServer":  {roles: admins, person: true},
+	// sms.go: whoever says where codes are sent can read them
+	"TextSettings":    {roles: supervised},
+	"SetTextSettings": {roles: superOnly, person: true, confirm: true},
+	"SendTestText":    {roles: superOnly, person: true},
 	// setting.go
 	"ConsoleSettings":    {roles: overseers, limited: true},
 	"SetConsoleSettings": {roles: superOnly},

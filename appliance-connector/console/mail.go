@@ -23,6 +23,9 @@ func (r *request) settingTabs(current string) []Tab {
 	if r.May("MailSettings") {
 		tabs = append(tabs, Tab{Label: "E-mail", Path: "/settings/mail", Current: current == "mail"})
 	}
+	if r.May("TextSettings") {
+		tabs = append(tabs, Tab{Label: "SMS", Path: "/settings/sms", Current: current == "sms"})
+	}
 	if r.May("TokenServers") {
 		tabs = append(tabs, Tab{Label: "Token servers", Path: "/settings/tokens", Current: current == "tokens"})
 	}

@@ -162,11 +162,13 @@ type userData struct {
 	user     sallyport.User
 	policies []store.PolicyWithUsers
 	devices  []sallyport.Device
+	phones   []sallyport.Phone
 	codes    []sallyport.TemporaryCode
 	logins   []sallyport.LoginRecord
 	tokens   []sallyport.OTPToken
 	pin      *sallyport.OTPPIN
 	forms    tokenForms
+	addPhone *Form // that of a phone number when something is wrong in it
 }
 
 func (r *request) readUser() (d userData, err error) {
@@ -174,9 +176,10 @@ func (r *request) readUser() (d userData, err error) {
 	if d.user, err = r.s.admin.User(ctx, a, r.userID()); err != nil {
 		return d, err
 	}
-	var errs [6]error
+	var errs [7]error
 	d.policies, errs[0] = r.s.admin.UserPolicies(ctx, a)
 	d.devices, errs[1] = r.s.admin.Devices(ctx, a, d.user.ID)
+	d.phones, errs[6] = r.s.admin.Phones(ctx, a, d.user.ID)
 	d.codes, errs[2] = r.s.admin.TemporaryCodes(ctx, a, d.user.ID)
 	page, err := r.s.admin.UserLogins(ctx, a, d.user.ID, "", mostRecent)
 	d.logins, errs[3] = page.Logins, err
@@ -196,7 +199,7 @@ func (r *request) user() error {
 // showUser shows the page of a user; issue is the form of the temporary code when something is wrong in it.
 func (r *request) showUser(status int, d userData, issue *Form) error {
 	u := d.user
-	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.secondFactorCard(d), r.temporaryCodeCard(d, issue)}}
+	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.secondFactorCard(d), r.phonesCard(d, d.addPhone), r.temporaryCodeCard(d, issue)}}
 	p.Cards = append(append(p.Cards, r.tokenCards(d, d.forms)...), r.loginsCard(d))
 	for _, v := range d.devices {
 		if r.May("DeleteDevice") {
@@ -206,6 +209,7 @@ func (r *request) showUser(status int, d userData, issue *Form) error {
 				Text: "It can approve nothing any more, and its token codes end. The user enrols it, or another one, anew.", Form: f})
 		}
 	}
+	p.Dialogs = append(p.Dialogs, r.phoneDialogs(d)...)
 	page := Page{Title: displayName(u), Lead: string(u.Account), Crumbs: []Link{{"Users", "/users"}}, Content: "cardpage"}
 	if r.May("TryLogin") {
 		page.Actions = append(page.Actions, Action{Label: "Try a login", Path: "/try?" + query("user", string(u.ID))})
