@@ -12,11 +12,11 @@ import (
 
 func newSettingsCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "settings", Short: "Settings of the console that all appliances share: show, edit",
+		Use: "settings", Short: "Settings that all appliances share: show and edit those of the console, and the gateway for text messages",
 		Long:    `These are kept in the store. What an appliance itself is started with is shown by 'sallyport config check'.`,
 		Example: `  sallyport settings edit --idle 30m`,
 	}
-	c.AddCommand(newSettingsShow(), newSettingsEdit(), newSettingsSetLanguage())
+	c.AddCommand(newSettingsShow(), newSettingsEdit(), newSettingsSetLanguage(), newSettingsSMS())
 	return c
 }
 

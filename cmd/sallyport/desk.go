@@ -25,7 +25,9 @@ type desk struct {
 // withDesk opens the appliance's administration for f.
 func (p *place) withDesk(c *cobra.Command, f func(context.Context, *desk) error) error {
 	return p.with(c, func(ctx context.Context, a *opened) error {
-		s, err := admin.New(appliance.Administration(a.store, a.trust, a.ring))
+		cfg := appliance.Administration(a.store, a.trust, a.ring)
+		cfg.Texts = deskTexts{a}
+		s, err := admin.New(cfg)
 		if err != nil {
 			return err
 		}

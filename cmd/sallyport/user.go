@@ -13,7 +13,7 @@ import (
 
 func newUserCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "user", Short: "Users of the directories: find, show, give policies, devices",
+		Use: "user", Short: "Users of the directories: find, show, give policies, devices, phone numbers",
 		Long: `Run these on an appliance. A running appliance takes a change within a second or two.
 USER is an account (HOSPITAL\alice), a log-in name (alice@hospital.example), the name alone as long as one user has it,
 or an id. In a shell, write HOSPITAL\alice between quotes.`,
@@ -21,7 +21,7 @@ or an id. In a shell, write HOSPITAL\alice between quotes.`,
   sallyport user show alice@hospital.example
   sallyport user assign-policy Nurses --ou "OU=Ward 3,DC=hospital,DC=example"`,
 	}
-	c.AddCommand(newUserList(), newUserShow(), newUserAssign(), newUserRelease(), newUserRequire(), newUserDevices(), newUserRemoveDevice())
+	c.AddCommand(newUserList(), newUserShow(), newUserAssign(), newUserRelease(), newUserRequire(), newUserDevices(), newUserRemoveDevice(), newUserPhone())
 	return c
 }
 
@@ -80,6 +80,7 @@ const recentLogins = 10
 type userShown struct {
 	userLine
 	Devices        []deviceLine        `json:"devices"`
+	Phones         []phoneLine         `json:"phones"`
 	TemporaryCodes []temporaryCodeLine `json:"temporaryCodes"`
 	Logins         []loginLine         `json:"recentLogins"`
 }
@@ -95,6 +96,11 @@ func (t *task) userShown(ctx context.Context, u sallyport.User) (v userShown, er
 		return v, err
 	}
 	v.Devices = each(devices, lineOfDevice)
+	phones, err := t.Phones(ctx, t.actor, u.ID)
+	if err != nil {
+		return v, err
+	}
+	v.Phones = each(phones, lineOfPhone)
 	codes, err := t.TemporaryCodes(ctx, t.actor, u.ID)
 	if err != nil {
 		return v, err
@@ -116,7 +122,7 @@ func each[A, B any](list []A, f func(A) B) []B {
 
 func newUserShow() *cobra.Command {
 	return atDesk(&cobra.Command{
-		Use: "show USER", Short: "Show a user: account, policy, devices, temporary codes, latest logins", Args: cobra.ExactArgs(1), ValidArgsFunction: firstArg(completeUser()),
+		Use: "show USER", Short: "Show a user: account, policy, devices, phone numbers, temporary codes, latest logins", Args: cobra.ExactArgs(1), ValidArgsFunction: firstArg(completeUser()),
 		Example: `  sallyport user show 'HOSPITAL\alice'`,
 	}, func(ctx context.Context, t *task, args []string) error {
 		u, err := t.user(ctx, args[0])
@@ -136,6 +142,9 @@ func newUserShow() *cobra.Command {
 				[2]string{"Log-in name", v.LoginName}, [2]string{"E-mail", v.Mail}, [2]string{"In the directory", v.DN},
 				[2]string{"User policy", v.Policy + ", by " + string(v.PolicyFrom)}, [2]string{"Second factor", required}, [2]string{"Synchronised", when(v.Synchronised)})
 			writeDevices(w, v.Devices)
+			for _, p := range v.Phones {
+				_, _ = fmt.Fprintf(w, "Phone number:\t%s\n", printable(fmt.Sprintf("ends in %s, enrolled %s, id %s", p.Tail, when(p.Enrolled), p.ID)))
+			}
 			for _, code := range v.TemporaryCodes {
 				_, _ = fmt.Fprintf(w, "Temporary code:\t%s\n", printable(code.words()))
 			}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport"
+)
+
+func newUserPhone() *cobra.Command {
+	c := &cobra.Command{
+		Use: "phone", Short: "Phone numbers of a user, where codes are sent by text message: list, add, remove",
+		Long:    `Numbers are shown by their last two digits.`,
+		Example: `  sallyport user phone list alice`,
+	}
+	c.AddCommand(newUserPhoneList(), newUserPhoneAdd(), newUserPhoneRemove())
+	return c
+}
+
+// phoneLine is a phone number for programs.
+type phoneLine struct {
+	ID       sallyport.PhoneID     `json:"id"`
+	Account  sallyport.AccountName `json:"account"`
+	Tail     string                `json:"lastDigits"`
+	Enrolled time.Time             `json:"enrolled"`
+}
+
+func lineOfPhone(p sallyport.Phone) phoneLine {
+	return phoneLine{p.ID, p.Account, p.Number.Tail(), p.Enrolled}
+}
+
+func newUserPhoneList() *cobra.Command {
+	return atDesk(&cobra.Command{
+		Use: "list USER", Short: "List the phone numbers of a user, the newest first", Args: cobra.ExactArgs(1), ValidArgsFunction: firstArg(completeUser()),
+		Example: `  sallyport user phone list alice`,
+	}, func(ctx context.Context, t *task, args []string) error {
+		u, err := t.user(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		phones, err := t.Phones(ctx, t.actor, u.ID)
+		if err != nil {
+			return err
+		}
+		return t.list([]string{"ENDS IN", "ENROLLED", "ID"}, func(line func(any, ...string) error) error {
+			for _, p := range phones {
+				if err := line(lineOfPhone(p), p.Number.Tail(), when(p.Enrolled), string(p.ID)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func newUserPhoneAdd() *cobra.Command {
+	return atDesk(&cobra.Command{
+		Use: "add USER NUMBER", Short: "Add a phone number for a user: codes are sent there", Args: cobra.ExactArgs(2), ValidArgsFunction: firstArg(completeUser()),
+		Long: `Make sure whose phone it is. A number without its country is read as of the country in the SMS settings.
+A user may have five.`,
+		Example: `  sallyport user phone add alice "+44 7700 900123"`,
+	}, func(ctx context.Context, t *task, args []string) error {
+		u, err := t.user(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		p, err := t.AddPhone(ctx, t.actor, u.ID, args[1])
+		if err != nil {
+			return fieldWords(err)
+		}
+		return t.done(lineOfPhone(p), "Added: the number that ends in %s.", p.Number.Tail())
+	})
+}
+
+func newUserPhoneRemove() *cobra.Command {
+	return asking(atDesk(&cobra.Command{
+		Use: "remove USER PHONE", Short: "Delete a phone number of a user; PHONE is its id or its last two digits", Args: cobra.ExactArgs(2),
+		Long:    `No codes are sent there any more. The user enrols it, or another one, anew.`,
+		Example: `  sallyport user phone remove alice 23`, ValidArgsFunction: completeUserThenPhone,
+	}, func(ctx context.Context, t *task, args []string) error {
+		u, err := t.user(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		phones, err := t.Phones(ctx, t.actor, u.ID)
+		if err != nil {
+			return err
+		}
+		p, err := lookUp(phones, "phone number", "sallyport user phone list "+u.Account.User(), args[1], func(p sallyport.Phone) []string { return []string{string(p.ID), p.Number.Tail()} })
+		if err != nil {
+			return err
+		}
+		if ok, err := t.sure(fmt.Sprintf("Delete the phone number of %s that ends in %s? No codes are sent there any more.", u.Account, p.Number.Tail())); !ok || err != nil {
+			return err
+		}
+		if err := t.DeletePhone(ctx, t.actor, u.ID, p.ID); err != nil {
+			return err
+		}
+		return t.done(map[string]any{"id": p.ID, "removed": true}, "Removed.")
+	}))
+}
+
+func completeUserThenPhone(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return completeUser()(c, args, begun)
+	}
+	if len(args) > 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return completing(func(ctx context.Context, d *desk, _ string) (out []cobra.Completion, err error) {
+		u, err := d.user(ctx, args[0])
+		if err != nil {
+			return nil, err
+		}
+		phones, err := d.Phones(ctx, d.actor, u.ID)
+		for _, p := range phones {
+			out = append(out, cobra.CompletionWithDesc(string(p.ID), "ends in "+p.Number.Tail()))
+		}
+		return out, err
+	})(c, args, begun)
+}
