@@ -109,7 +109,7 @@ func (s *Server) handlers() map[string]handler {
 	all := map[string]handler{"getDescription": (*call).description}
 	for _, of := range []map[string]handler{
 		userHandlers(), otpTokenHandlers(), policyHandlers(), workflowHandlers(), enrolRuleHandlers(), integrationHandlers(), domainHandlers(), tokenServerHandlers(),
-		loginHandlers(), auditHandlers(), reportHandlers(), overviewHandlers(), administratorHandlers(),
+		loginHandlers(), auditHandlers(), reportHandlers(), overviewHandlers(), administratorHandlers(), smsHandlers(),
 		factorHandlers(), grantHandlers(), settingHandlers(), applianceHandlers(), siteHandlers(),
 	} {
 		for id, h := range of {

@@ -35,7 +35,12 @@ func samples() map[string]func(*world) sample {
 		"getUser":     ofUser("", http.StatusOK), "listDevices": ofUser("/devices", http.StatusOK), "listTemporaryCodes": ofUser("/temporary-codes", http.StatusOK),
 		"listUserLogins": ofUser("/logins", http.StatusOK), "releasePolicy": ofUser("/release-policy", http.StatusNoContent),
 		"requireSecondFactor": ofUser("/require-second-factor", http.StatusNoContent),
-		"deleteDevice":        aDevice, "revokeTemporaryCode": aTemporaryCode,
+		"listPhones":          ofUser("/phones", http.StatusOK), "deletePhone": aPhone, "getTextSettings": get("/settings/sms"),
+		"addPhone": func(w *world) sample {
+			w.noPhones()
+			return sample{path: "/users/" + string(w.users["alice"].ID) + "/phones", body: `{"number":"+44 7400 123456"}`, status: http.StatusCreated}
+		},
+		"deleteDevice": aDevice, "revokeTemporaryCode": aTemporaryCode,
 		"assignPolicy": func(w *world) sample {
 			p := w.policy()
 			return sample{path: "/policy-assignments", body: fmt.Sprintf(`{"policy":%q,"users":[%q]}`, p.ID, w.users["alice"].ID)}
@@ -201,6 +206,22 @@ func aDevice(w *world) sample {
 	w.must(w.store.PutDevice(context.Background(), sallyport.Device{ID: id, Account: w.users["alice"].Account, Name: "Phone", Platform: "ios", PublicKey: []byte{1},
 		Seed: make(sallyport.Key, 20), DetailsKey: make(sallyport.Key, 32), Enrolled: w.now()}))
 	return sample{path: "/users/" + string(w.users["alice"].ID) + "/devices/" + string(id), status: http.StatusNoContent}
+}
+
+// noPhones leaves alice room for a phone number.
+func (w *world) noPhones() {
+	list, err := w.store.Phones(context.Background(), w.users["alice"].Account)
+	w.must(err)
+	for _, p := range list {
+		w.must(w.store.DeletePhone(context.Background(), p.Account, p.ID))
+	}
+}
+
+func aPhone(w *world) sample {
+	w.noPhones()
+	p, err := w.admin.AddPhone(context.Background(), root, w.users["alice"].ID, "+44 7400 123457")
+	w.must(err)
+	return sample{path: "/users/" + string(w.users["alice"].ID) + "/phones/" + string(p.ID), status: http.StatusNoContent}
 }
 
 func aTemporaryCode(w *world) sample {
