@@ -37,15 +37,16 @@ const demo = "cmd/sallyport/demo"
 
 // fenced are libraries that only one folder may import, and why.
 var fenced = map[string]string{
-	"firebase.google.com/go":        "tokensvc/push", // 27 MB in every binary that sees it
-	"github.com/sideshow/apns2":     "tokensvc/push",
-	"github.com/DeRuina/timberjack": "appliance-connector/logfile",
-	"github.com/wneessen/go-mail":   "appliance-connector/mail",
-	"github.com/go-ldap/ldap":       "appliance-connector/directory", // who asks the directory sees passwords
-	"layeh.com/radius":              "appliance-connector/radius",
-	"modernc.org/sqlite":            "appliance-connector/store",
-	"github.com/jackc/pgx":          "appliance-connector/store",
-	"github.com/alicebob/miniredis": demo,
+	"firebase.google.com/go":          "tokensvc/push", // 27 MB in every binary that sees it
+	"github.com/sideshow/apns2":       "tokensvc/push",
+	"github.com/DeRuina/timberjack":   "appliance-connector/logfile",
+	"github.com/wneessen/go-mail":     "appliance-connector/mail",
+	"github.com/nyaruka/phonenumbers": "appliance-connector/texts",
+	"github.com/go-ldap/ldap":         "appliance-connector/directory", // who asks the directory sees passwords
+	"layeh.com/radius":                "appliance-connector/radius",
+	"modernc.org/sqlite":              "appliance-connector/store",
+	"github.com/jackc/pgx":            "appliance-connector/store",
+	"github.com/alicebob/miniredis":   demo,
 }
 
 func TestImportsPointOneWay(t *testing.T) {
