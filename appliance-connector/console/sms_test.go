@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
 	"github.com/sallyport/sallyport/appliance-connector/store"
@@ -170,4 +172,28 @@ func TestPhoneNumbersOfAUser(t *testing.T) {
 	if err != nil || len(records.Records) != 6 || records.Records[0].Actor.Name != "hugo" && !strings.Contains(records.Records[0].Actor.Name, "hugo") {
 		t.Errorf("recorded: %+v, %v", records.Records, err)
 	}
+}
+
+func TestPagesOfTextMessages(t *testing.T) {
+	to := &courier{answer: texts.Answer{Outcome: texts.Throttled, Detail: "error 20429: Too Many Requests"}}
+	w := newWorld(t, worldOptions{admin: func(c *admin.Config) { c.Texts = &texts.Service{Store: c.Store, Courier: to, Log: c.Log} }})
+	alice := w.staffed()["alice"]
+	w.someone("olive", sallyport.RoleSuper, true)
+	c := w.in("olive")
+	p := w.browser(t)
+	p.signIn("olive")
+	p.open("/settings/sms")
+	p.inspect("settings-sms-new")
+	send(c, "/settings/sms", "kind", "smpp", "url", "smpp://smsc.provider.example:2775", "user", "hospital", "secret", "12345678", "from", "Hospital", "region", "GB", "version", "0")
+	p.open("/settings/sms")
+	p.do("a phone", chromedp.Evaluate[chromedp.Void](`void (document.querySelector("[name=to]").value = "07400 123456")`))
+	p.click(`form[action="/settings/sms/test"] button[type=submit]`)
+	p.until(`document.querySelector(".alert.bad")`)
+	p.inspect("settings-sms")
+	send(c, "/users/"+string(alice.ID)+"/phones", "number", "07400 123456")
+	p.open("/users/" + string(alice.ID))
+	p.inspect("user")
+	p.click(`#phones [data-dialog]`)
+	p.until(`document.querySelector("dialog[open]")`)
+	p.inspect("phone-delete")
 }

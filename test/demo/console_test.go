@@ -75,6 +75,16 @@ func TestTheAdministratorSignsInWithTheCodeThatIsTold(t *testing.T) {
 	if res, body := a.do("GET", "/users", nil); res.StatusCode != http.StatusOK || !strings.Contains(body, "Alice Archer") {
 		t.Errorf("users: %d\n%s", res.StatusCode, body)
 	}
+	_, body = a.do("GET", "/settings/sms", nil)
+	if token = csrfField.FindStringSubmatch(body); token == nil {
+		t.Fatalf("no form\n%s", body)
+	}
+	if res, body := a.do("POST", "/settings/sms/test", url.Values{"csrf": {token[1]}, "to": {"07400 123456"}}); res.StatusCode != http.StatusOK || !strings.Contains(body, "The gateway took the message") {
+		t.Errorf("text message: %d\n%s", res.StatusCode, body)
+	}
+	if !strings.Contains(r.told.String(), "text message to +447400123456: This is a test message") {
+		t.Errorf("no text message is told\n%s", r.told)
+	}
 	if strings.Contains(r.told.String(), r.ConsoleTOTPSecret) {
 		t.Error("the secret of the code generator is told")
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/sallyport/sallyport/test/apmsim"
 	"github.com/sallyport/sallyport/test/ldapsim"
 	"github.com/sallyport/sallyport/test/pushsim"
+	"github.com/sallyport/sallyport/test/smssim"
 	"github.com/sallyport/sallyport/tokensvc"
 )
 
@@ -59,6 +60,7 @@ const (
 	portAPNs
 	portFCM
 	portConsole
+	portTexts
 	// Ports is how many the demo takes from its base on.
 	Ports
 )
@@ -90,6 +92,7 @@ type demo struct {
 	redis  *miniredis.Miniredis
 	roots  roots
 	push   *pushsim.Sim
+	texts  *smssim.Sim
 	cloud  *cloud.Service
 	tokens *tokensvc.Service
 	app    *appliance.Service
@@ -153,6 +156,7 @@ func (d *demo) start(ctx context.Context) error {
 		{"Redis in memory", d.startRedis},
 		{"directory", d.startDirectory},
 		{"push services", d.startPush},
+		{"gateway for text messages", d.startTexts},
 		{"cloud", d.startCloud},
 		{"token service", d.startTokens},
 		{"appliance", d.startAppliance},
@@ -266,7 +270,7 @@ Sallyport runs. Everything is on this machine and ends with Ctrl-C.
   A phone on the command line, enrolled for alice as well:
        sallyport authenticator watch --store %s
 
-What happens is told below; the numbers are those of docs/login-steps.md.
+What happens is told below, text messages included; the numbers are those of docs/login-steps.md.
 
 `, d.ready.PhoneURL, string(accounts[0].Password), d.ready.GatewayURL, d.ready.ModernURL, d.ready.ConsoleURL, consoleUser, string(consolePassword), string(accounts[1].Password), string(accounts[2].Password), d.ready.DeviceStore)
 	if err != nil || d.ReadyFile == "" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/appliance-connector/admin"
 )
@@ -105,4 +106,9 @@ func (n *narrator) WithGroup(name string) slog.Handler {
 	c := *n
 	c.next = n.next.WithGroup(name)
 	return &c
+}
+
+// text tells a text message as the phone would show it.
+func (n *narrator) text(to, text string) {
+	n.say("%s      text message to %s: %s\n", time.Now().Format("15:04:05.000"), to, text)
 }

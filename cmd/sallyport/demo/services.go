@@ -91,7 +91,7 @@ func (d *demo) startTokens(ctx context.Context) (err error) {
 		Redis: client, GRPCAddr: d.addr(portTokens), GRPCTLS: pki.ServerTLS(cert, keys.CA.Pool()),
 		DeviceAddr: d.addr(portDevices), DeviceURL: d.url(portDevices), AdminAddr: d.addr(portTokensAdmin),
 		Page: authenticator.Files, WebPush: deviceapi.WebPush{URL: d.url(portPush), Provider: deviceproto.ProviderFCM},
-		Senders: senders, Log: d.log, Now: time.Now,
+		Senders: senders, Texts: d.textConfig(), Log: d.log, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -145,6 +145,9 @@ func (d *demo) addDomain(ctx context.Context, ring *keyring.Ring) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := setRegion(ctx, s); err != nil {
+		return err
+	}
 	added, err := s.PutDomain(ctx, sallyport.Domain{
 		Name: domain, NetBIOS: netbios, Servers: []string{d.ready.LDAPURL}, Authority: string(d.roots.pem), Base: baseDN,
 		BindName: "svc@" + domain, BindPassword: servicePass, Every: time.Hour,
