@@ -7,9 +7,9 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
-// EachUser calls each with every user asked for that the actor looks after, by display name, with how many
-// devices the user has: for the reports of enrolled and unenrolled users.
-func (s *Service) EachUser(ctx context.Context, actor sallyport.Actor, q store.UserQuery, each func(sallyport.User, []sallyport.Device) error) error {
+// EachUser calls each with every user asked for that the actor looks after, by display name, with the
+// devices and phone numbers of the user: for the reports of enrolled and unenrolled users.
+func (s *Service) EachUser(ctx context.Context, actor sallyport.Actor, q store.UserQuery, each func(sallyport.User, []sallyport.Device, []sallyport.Phone) error) error {
 	db, err := s.as(actor, "EachUser")
 	if err != nil {
 		return err
@@ -20,6 +20,10 @@ func (s *Service) EachUser(ctx context.Context, actor sallyport.Actor, q store.U
 		if err != nil {
 			return err
 		}
-		return each(u, devices)
+		phones, err := db.Phones(ctx, u.Account)
+		if err != nil {
+			return err
+		}
+		return each(u, devices, phones)
 	})
 }

@@ -77,17 +77,22 @@ func (c *call) exportRadiusRequests() error {
 }
 
 func (c *call) exportUsers() error {
-	head := []string{"id", "displayName", "account", "upn", "mail", "dn", "state", "policy", "policyFrom", "devices", "lastEnrolled", "synchronised"}
+	head := []string{"id", "displayName", "account", "upn", "mail", "dn", "state", "policy", "policyFrom", "devices", "phones", "lastEnrolled", "synchronised"}
 	return c.export(head, func(ctx context.Context, row func(...string) error) error {
-		return c.admin().EachUser(ctx, c.actor, c.userQuery(), func(u sallyport.User, devices []sallyport.Device) error {
+		return c.admin().EachUser(ctx, c.actor, c.userQuery(), func(u sallyport.User, devices []sallyport.Device, phones []sallyport.Phone) error {
 			var last time.Time
 			for _, d := range devices {
 				if d.Enrolled.After(last) {
 					last = d.Enrolled
 				}
 			}
+			for _, p := range phones {
+				if p.Enrolled.After(last) {
+					last = p.Enrolled
+				}
+			}
 			return row(string(u.ID), u.DisplayName, string(u.Account), u.UPN, u.Mail, u.DN, string(u.State), string(u.Policy), string(u.PolicyFrom),
-				fmt.Sprint(len(devices)), when(last), when(u.Synchronised))
+				fmt.Sprint(len(devices)), fmt.Sprint(len(phones)), when(last), when(u.Synchronised))
 		})
 	})
 }

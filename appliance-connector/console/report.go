@@ -126,7 +126,7 @@ func (r *request) enrolmentQuery(enrolled bool) store.UserQuery {
 }
 
 func (r *request) enrolledReport() error {
-	return r.enrolmentReport(true, "Enrolled users", "Users with the app.", "enrolled")
+	return r.enrolmentReport(true, "Enrolled users", "Users with the app or a phone number.", "enrolled")
 }
 
 func (r *request) unenrolledReport() error {

@@ -51,7 +51,7 @@ func RADIUS(ctx context.Context, w io.Writer, s *admin.Service, actor sallyport.
 	})
 }
 
-// Users writes the users asked for, by display name, with their devices.
+// Users writes the users asked for, by display name, with their devices and phone numbers.
 func Users(ctx context.Context, w io.Writer, s *admin.Service, actor sallyport.Actor, q store.UserQuery) error {
 	if err := admin.May(actor, "EachUser"); err != nil {
 		return err
@@ -65,8 +65,8 @@ func Users(ctx context.Context, w io.Writer, s *admin.Service, actor sallyport.A
 		names[p.ID] = p.Name
 	}
 	return file(w, report.UserHead(), func(row func(...string) error) error {
-		return s.EachUser(ctx, actor, q, func(u sallyport.User, devices []sallyport.Device) error {
-			return row(report.UserRow(u, devices, names[u.Policy])...)
+		return s.EachUser(ctx, actor, q, func(u sallyport.User, devices []sallyport.Device, phones []sallyport.Phone) error {
+			return row(report.UserRow(u, devices, phones, names[u.Policy])...)
 		})
 	})
 }

@@ -125,7 +125,11 @@ func eachUser(ctx context.Context, db *store.Store, r sallyport.ReportSchedule) 
 			if err != nil {
 				return err
 			}
-			return row(UserRow(u, devices, names[u.Policy])...)
+			phones, err := db.Phones(ctx, u.Account)
+			if err != nil {
+				return err
+			}
+			return row(UserRow(u, devices, phones, names[u.Policy])...)
 		})
 	}
 }

@@ -99,20 +99,26 @@ func AuditRow(a sallyport.AuditRecord) []string {
 
 // UserHead names the cells of UserRow.
 func UserHead() []string {
-	return []string{"name", "account", "log-in name", "e-mail", "user policy", "devices", "last enrolled", "synchronised"}
+	return []string{"name", "account", "log-in name", "e-mail", "user policy", "devices", "phone numbers", "last enrolled", "synchronised"}
 }
 
-// UserRow is a user with their devices in a report.
-func UserRow(u sallyport.User, devices []sallyport.Device, policy string) []string {
+// UserRow is a user with their devices, and with their phone numbers by the last two digits, in a report.
+func UserRow(u sallyport.User, devices []sallyport.Device, phones []sallyport.Phone, policy string) []string {
 	var last time.Time
-	var names []string
+	var names, numbers []string
 	for _, d := range devices {
 		names = append(names, d.Name)
 		if d.Enrolled.After(last) {
 			last = d.Enrolled
 		}
 	}
-	return []string{u.DisplayName, string(u.Account), u.UPN, u.Mail, policy, strings.Join(names, "; "), When(last), When(u.Synchronised)}
+	for _, p := range phones {
+		numbers = append(numbers, "ends in "+p.Number.Tail())
+		if p.Enrolled.After(last) {
+			last = p.Enrolled
+		}
+	}
+	return []string{u.DisplayName, string(u.Account), u.UPN, u.Mail, policy, strings.Join(names, "; "), strings.Join(numbers, "; "), When(last), When(u.Synchronised)}
 }
 
 // Enrolment limits a query to active users who have enrolled, or to those who have not and whose user policy

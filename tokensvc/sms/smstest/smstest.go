@@ -29,8 +29,8 @@ type Subject struct {
 
 // number and text are what must stand in no result.
 const (
-	number sallyport.PhoneNumber = "+447700900123"
-	text                         = "Your sign-in code is 246810 (Hospital VPN)."
+	number = sallyport.PhoneNumber("+447700900123")
+	text   = "Your sign-in code is 246810 (Hospital VPN)."
 )
 
 // Loopback lets a guard dial the simulator.
