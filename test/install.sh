@@ -9,7 +9,7 @@ packages=(
   postgresql
   samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldb-tools # an Active Directory domain controller
   freeradius freeradius-utils                        # radclient, and the peer of the benchmarks
-  oathtool                                           # an independent opinion on token codes
+  oathtool pskctool pskc-utils                       # an independent opinion on token codes and their files
   chromium fonts-dejavu-core
   protobuf-compiler                                  # make generate, and the next line
   python3 python3-cryptography python3-grpcio python3-protobuf # clients that share no code with ours

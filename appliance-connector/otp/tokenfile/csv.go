@@ -78,6 +78,9 @@ func serialIf(named bool, serial string) string {
 
 // readRows splits a file. named: the first line says what the columns are.
 func readRows(file []byte, l *list) (rows []row, named bool, err error) {
+	if !plainLines(file, l) {
+		return nil, false, l.err()
+	}
 	in := csv.NewReader(bytes.NewReader(file))
 	in.Comma, in.Comment, in.FieldsPerRecord, in.ReuseRecord, in.TrimLeadingSpace = separator(file), '#', -1, true, true
 	order := []column{colSerial, colSecret, colType, colDigits, colInterval, colCounter, colAlgorithm}
@@ -117,6 +120,27 @@ func readRows(file []byte, l *list) (rows []row, named bool, err error) {
 		}
 		rows = append(rows, r)
 	}
+}
+
+// maxLine is how long a line may be, in octets.
+const maxLine = 4 << 10
+
+// plainLines reports whether every line is a record by itself, and not so long that it takes far more memory than the
+// file has; and notes the first that is not.
+func plainLines(file []byte, l *list) bool {
+	n := 0
+	for line := range bytes.Lines(file) {
+		n++
+		if len(line) > maxLine {
+			l.wrong(n, "", "The line is far too long.")
+			return false
+		}
+		if line[0] != '#' && bytes.Count(line, []byte{'"'})%2 != 0 {
+			l.wrong(n, "", "A quotation mark is missing, or one too many.")
+			return false
+		}
+	}
+	return true
 }
 
 // separator is what separates the fields of the first line that says anything.

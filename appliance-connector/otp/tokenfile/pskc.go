@@ -54,7 +54,11 @@ type xmlValue struct {
 
 // readPSKC reads a KeyContainer, a KeyPackage at a time.
 func readPSKC(file []byte, u Unlock, l *list) error {
-	in := xml.NewDecoder(bytes.NewReader(file))
+	if !shortTags(file) {
+		return invalid("A part of the file is far longer than in PSKC. Fetch the file again.", nil)
+	}
+	raw := xml.NewDecoder(bytes.NewReader(file))
+	in := &reader{Decoder: xml.NewTokenDecoder(&shallow{in: raw}), raw: raw}
 	c := &container{unlock: u}
 	for inside := false; ; {
 		token, err := in.Token()
@@ -75,7 +79,7 @@ func readPSKC(file []byte, u Unlock, l *list) error {
 			}
 			inside = true
 		case start.Name.Local == "KeyPackage":
-			line, _ := in.InputPos()
+			line := in.line()
 			var p keyPackage
 			if err := in.DecodeElement(&p, &start); err != nil {
 				return notXML(in, err)
@@ -107,13 +111,69 @@ func checkContainer(start xml.StartElement) error {
 	return nil
 }
 
+// Bounds of a file's form. Deeper, or with longer parts, it would take far more memory than it is long.
+const (
+	maxDepth    = 64
+	maxElements = 1000      // of a KeyPackage
+	maxPart     = 256 << 10 // octets from one "<" to the next
+)
+
+// reader reads the tokens of a file, and knows at which line it is.
+type reader struct {
+	*xml.Decoder
+	raw *xml.Decoder
+}
+
+func (r *reader) line() int {
+	line, _ := r.raw.InputPos()
+	return line
+}
+
+// shallow gives the tokens of a file as long as they are not nested too deep, and no KeyPackage has too many.
+type shallow struct {
+	in       *xml.Decoder
+	depth    int
+	elements int // of what is right below the root
+}
+
+var errDeep = errors.New("too many elements, or nested too deep")
+
+// Token implements xml.TokenReader.
+func (s *shallow) Token() (xml.Token, error) {
+	t, err := s.in.RawToken()
+	switch t.(type) {
+	case xml.StartElement:
+		s.depth++
+		if s.elements++; s.depth <= 2 {
+			s.elements = 0
+		}
+		if s.depth > maxDepth || s.elements > maxElements {
+			return nil, errDeep
+		}
+	case xml.EndElement:
+		s.depth--
+	}
+	return t, err
+}
+
+// shortTags reports whether no tag can have more than a few attributes: in none of them is a "<" before its end.
+func shortTags(file []byte) bool {
+	for len(file) > maxPart {
+		next := bytes.IndexByte(file[1:maxPart+1], '<')
+		if next < 0 {
+			return false
+		}
+		file = file[next+1:]
+	}
+	return true
+}
+
 // notXML says where a file stops being XML. The decoder's words may quote the file, so they are left out.
-func notXML(in *xml.Decoder, err error) error {
-	line, _ := in.InputPos()
-	words := "Line " + strconv.Itoa(line) + ": this is not right in XML. Fetch the file again: it may have been cut."
+func notXML(in *reader, err error) error {
+	words := "Line " + strconv.Itoa(in.line()) + ": this is not right in XML. Fetch the file again: it may have been cut."
 	var syntax *xml.SyntaxError
 	if !errors.As(err, &syntax) {
-		words = "Line " + strconv.Itoa(line) + ": this cannot be read as PSKC. Save the file in UTF-8 if it is not."
+		words = "Line " + strconv.Itoa(in.line()) + ": this cannot be read as PSKC. Save the file in UTF-8 if it is not."
 	}
 	return invalid(words, nil)
 }

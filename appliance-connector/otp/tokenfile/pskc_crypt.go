@@ -37,6 +37,7 @@ type container struct {
 
 type xmlEncryptionKey struct {
 	Name    string         `xml:"KeyName"`
+	X509    *struct{}      `xml:"X509Data"`
 	Derived *xmlDerivedKey `xml:"DerivedKey"`
 }
 
@@ -66,7 +67,7 @@ type xmlEncrypted struct {
 }
 
 // readHead takes an element that comes before the KeyPackages; one that says nothing here is passed over.
-func (c *container) readHead(in *xml.Decoder, start xml.StartElement) error {
+func (c *container) readHead(in *reader, start xml.StartElement) error {
 	var err error
 	switch start.Name.Local {
 	case "EncryptionKey":
@@ -125,10 +126,10 @@ func (c *container) open() (err error) {
 		return invalid("The secrets are encrypted, and nothing vouches for them: the file has no MACMethod. Ask the maker of the tokens for one that has.", nil)
 	case c.key.Derived != nil:
 		c.encKey, err = c.key.Derived.derive(c.unlock.Passphrase)
-	case c.key.Name != "":
-		c.encKey, err = preShared(c.key.Name, c.unlock.Key)
-	default:
+	case c.key.X509 != nil:
 		err = unsupported("The secrets are encrypted for a certificate.")
+	default: // some makers give the key no name
+		c.encKey, err = preShared(c.key.Name, c.unlock.Key)
 	}
 	if err != nil {
 		return err
@@ -165,7 +166,11 @@ func (c *container) openMACKey() ([]byte, error) {
 func preShared(name string, key sallyport.Key) ([]byte, error) {
 	switch len(key) {
 	case 0:
-		return nil, sallyport.Errorf(sallyport.CodeDenied, fmt.Sprintf("The secrets are encrypted under the key that the file calls %q. Give that key as well.", clip(name, 64)), nil)
+		words := "The secrets are encrypted under a key. Give that key as well."
+		if name != "" {
+			words = fmt.Sprintf("The secrets are encrypted under the key that the file calls %q. Give that key as well.", clip(name, 64))
+		}
+		return nil, sallyport.Errorf(sallyport.CodeDenied, words, nil)
 	case 16, 24, 32:
 		return key, nil
 	}
@@ -192,7 +197,11 @@ func (d *xmlDerivedKey) derive(passphrase sallyport.Secret) ([]byte, error) {
 	case iterations > maxIterations:
 		return nil, unsupported(fmt.Sprintf("The key is made of the passphrase by more than %d iterations.", maxIterations))
 	case passphrase == "":
-		return nil, sallyport.Errorf(sallyport.CodeDenied, fmt.Sprintf("The secrets are encrypted under a passphrase that the file calls %q. Give it as well.", clip(d.Name, 64)), nil)
+		words := "The secrets are encrypted under a passphrase. Give it as well."
+		if d.Name != "" {
+			words = fmt.Sprintf("The secrets are encrypted under a passphrase that the file calls %q. Give it as well.", clip(d.Name, 64))
+		}
+		return nil, sallyport.Errorf(sallyport.CodeDenied, words, nil)
 	}
 	key, err := pbkdf2.Key(prf, string(passphrase), salt, iterations, length)
 	if err != nil {
