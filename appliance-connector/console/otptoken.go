@@ -222,6 +222,9 @@ func (r *request) assignToken() error {
 	if err == nil {
 		return r.done(tokenPath(k), "The token belongs to "+displayName(u)+" now.")
 	}
+	if k.Account != "" { // its page has no such form
+		return r.orConflict(tokenPath(k), "", err)
+	}
 	f, ok := assignTokenForm(r, k.Version, r.FormValue("user")).with(err)
 	if !ok {
 		return err

@@ -74,7 +74,7 @@ func (r *request) readUpload() error {
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
-		return sallyport.Errorf(sallyport.CodeInvalid, fmt.Sprintf("The file is longer than %d MiB. Split it.", admin.MaxTokenFile>>20), err)
+		return sallyport.Errorf(sallyport.CodeInvalid, fmt.Sprintf("The file is longer than %d MiB. Split it.", admin.MaxTokenFile>>20), nil)
 	case err != nil:
 		return sallyport.Errorf(sallyport.CodeInvalid, "The file did not arrive as a whole. Please try again.", err)
 	}
