@@ -303,3 +303,56 @@ func TestAPINIsSetAndNeverShown(t *testing.T) {
 		t.Errorf("all tokens are shown to somebody who looks after some users: %d", a.StatusCode)
 	}
 }
+
+// choose puts a file into the form, as if it had been chosen.
+func (p *tab) choose(text string) {
+	p.t.Helper()
+	p.until(`document.querySelector("#f-file")`)
+	p.eval(`(() => { const d = new DataTransfer(); d.items.add(new File([` + quoted(text) + `], "tokens.csv")); document.querySelector("#f-file").files = d.files; })()`)
+}
+
+func TestPagesOfTokens(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	users := w.staffed()
+	w.someone("olive", sallyport.RoleSuper, true)
+	p := w.browser(t)
+	p.signIn("olive")
+	p.open("/otp-tokens")
+	p.inspect("otp-tokens-none")
+	p.open("/otp-tokens/import")
+	p.inspect("otp-tokens-import")
+	p.choose("serial,secret,type\nFT-1," + seedInHex + ",ocra\nFT-2," + seedInHex + ",totp\nFT-3,xx,totp")
+	p.click("[value=check]")
+	p.until(`document.querySelectorAll("#tokens-found li").length === 2`)
+	p.inspect("otp-tokens-wrong")
+	var file strings.Builder
+	for n := range 60 {
+		fmt.Fprintf(&file, "FT-%03d,%s,hotp,6\n", n, seedInHex)
+	}
+	p.choose(file.String())
+	p.click("[value=check]")
+	p.until(`document.querySelector("#tokens-found [name=sum]")`)
+	p.inspect("otp-tokens-found")
+	if n := p.eval(`document.querySelector("#f-file").files.length`); n != "1" {
+		t.Errorf("%s files are chosen after looking at one", n)
+	}
+	p.click("[value=import]")
+	p.at("/otp-tokens")
+	p.until(`document.querySelectorAll("#tokens tbody tr").length === 50`)
+	if _, err := w.store.AssignOTPToken(t.Context(), w.tokenNamed("FT-001").ID, 0, users["alice"].Account); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"otp-tokens": "/otp-tokens", "otp-token-free": "/otp-tokens/" + string(w.tokenNamed("FT-000").ID),
+		"otp-token": "/otp-tokens/" + string(w.tokenNamed("FT-001").ID), "user-token": "/users/" + string(users["alice"].ID)} {
+		p.open(path)
+		p.inspect(name)
+	}
+	p.open("/otp-tokens/" + string(w.tokenNamed("FT-001").ID))
+	p.click("[data-dialog=disable]")
+	p.until(`document.querySelector("dialog#disable[open]")`)
+	p.click("dialog#disable button[type=submit]")
+	p.until(`document.querySelector("main").innerText.includes("Enable")`)
+	if w.tokenNamed("FT-001").Good() {
+		t.Error("it counts still")
+	}
+}

@@ -24,19 +24,23 @@ func pinForm(r *request) Form {
 	return f
 }
 
-// tokenCards are the OTP tokens of a user, and the PIN before their codes.
-func (r *request) tokenCards(d userData, forms tokenForms) []Card {
+func (r *request) tokenCard(d userData) Card {
 	t := &Table{ID: "otp-tokens", Caption: "OTP tokens", Columns: []Column{{Label: "Token"}, {Label: "Kind"}, {Label: "State"}, {Label: "Last used"}}, Empty: Empty{Title: "No OTP token"}}
 	for _, k := range d.tokens {
 		t.Rows = append(t.Rows, []Cell{{Text: k.Serial, Path: tokenPath(k)}, {Text: tokenKind(k)}, {Badge: tokenBadge(k)}, {Time: k.Used, Text: "never"}})
 	}
 	tokens := Card{Title: "OTP tokens", Table: t}
 	if r.May("AssignOTPToken") && d.user.State == sallyport.UserActive {
-		if tokens.Form = forms.assign; tokens.Form == nil {
+		if tokens.Form = d.forms.assign; tokens.Form == nil {
 			f := userTokenForm(r, "")
 			tokens.Form = &f
 		}
 	}
+	return tokens
+}
+
+// pinCard is the PIN before the codes of OTP tokens.
+func (r *request) pinCard(d userData) Card {
 	pin := Card{Title: "PIN", Text: "Typed right before the code of an OTP token, in the password’s place: for gateways whose whole log-in is in RADIUS, where the workflow policy allows PIN and OTP token."}
 	if d.pin == nil {
 		pin.Facts = []Fact{fact("PIN", "none")}
@@ -47,12 +51,12 @@ func (r *request) tokenCards(d userData, forms tokenForms) []Card {
 		}
 	}
 	if r.May("SetOTPPIN") && d.user.State == sallyport.UserActive && (len(d.tokens) > 0 || d.pin != nil) {
-		if pin.Form = forms.pin; pin.Form == nil {
+		if pin.Form = d.forms.pin; pin.Form == nil {
 			f := pinForm(r)
 			pin.Form = &f
 		}
 	}
-	return []Card{tokens, pin}
+	return pin
 }
 
 func (r *request) assignTokenToUser() error {

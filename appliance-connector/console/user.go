@@ -200,7 +200,7 @@ func (r *request) user() error {
 func (r *request) showUser(status int, d userData, issue *Form) error {
 	u := d.user
 	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.secondFactorCard(d), r.phonesCard(d, d.addPhone), r.temporaryCodeCard(d, issue)}}
-	p.Cards = append(append(p.Cards, r.tokenCards(d, d.forms)...), r.loginsCard(d))
+	p.Cards = append(p.Cards, r.pinCard(d), r.tokenCard(d), r.loginsCard(d))
 	for _, v := range d.devices {
 		if r.May("DeleteDevice") {
 			f := r.form("Delete device")

@@ -251,8 +251,9 @@ func chooseEncoding(rows []row) (decoder, string) {
 		if strings.HasPrefix(secret, saysHex) || strings.HasPrefix(secret, saysBase32) {
 			continue
 		}
-		_, isHex := fromHex(secret)
-		_, isBase32 := fromBase32(secret)
+		hexKey, isHex := fromHex(secret)
+		base32Key, isBase32 := fromBase32(secret)
+		isHex, isBase32 = isHex && len(hexKey) >= sallyport.OTPSeedLeast, isBase32 && len(base32Key) >= sallyport.OTPSeedLeast // what is too short says nothing
 		switch {
 		case isHex && isBase32:
 			both++
