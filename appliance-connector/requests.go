@@ -63,6 +63,12 @@ func (a asked) Verify(ctx context.Context, name string, password sallyport.Secre
 	return r.State, r.Account, nil
 }
 
+// Present is what the directory says of an account without its password.
+func (a asked) Present(ctx context.Context, name string) (sallyport.AccountState, sallyport.Account, error) {
+	r, err := a.Directory.Present(ctx, name)
+	return r.State, r.Account, err
+}
+
 // Invites keeps join codes in the store.
 type Invites struct{ *store.Store }
 

@@ -29,6 +29,7 @@ func conformance(t *testing.T, f fixture) {
 		t.Fatalf("health: %v", err)
 	}
 	t.Run("every account state is told from the others", func(t *testing.T) { states(t, d) })
+	t.Run("who is kept out is told without a password", func(t *testing.T) { present(t, f, d) })
 	t.Run("every way to write a name finds the user", func(t *testing.T) { names(t, d) })
 	t.Run("nothing typed as a name reaches another user", func(t *testing.T) { hostileNames(t, d) })
 	t.Run("a wrong password counts once", func(t *testing.T) { wrongPasswordCountsOnce(t, f, d) })
@@ -242,5 +243,27 @@ func outsideBase(t *testing.T, f fixture) {
 	}
 	if n := f.bad("bob"); n != before {
 		t.Errorf("count went from %d to %d", before, n)
+	}
+}
+
+func present(t *testing.T, f fixture, d *directory.Directory) {
+	for user, want := range map[string]sallyport.AccountState{
+		harness.Alice: sallyport.AccountOK, harness.CarolUPN: sallyport.AccountOK, "nobody": sallyport.AccountUnknown, "": sallyport.AccountUnknown,
+		harness.Disabled: sallyport.AccountDisabled, harness.Locked: sallyport.AccountLocked, harness.AcctExpired: sallyport.AccountExpired,
+		harness.Hours: sallyport.AccountLogonHours, harness.Workstation: sallyport.AccountWrongWorkstation,
+		// Their passwords are no matter here.
+		harness.MustChange: sallyport.AccountOK, harness.ExpiredPw: sallyport.AccountOK,
+	} {
+		res, err := d.Present(t.Context(), user)
+		if err != nil || res.State != want {
+			t.Errorf("%q: %q, want %q: %v", user, res.State, want, err)
+		}
+		if (res.Account.Name != "") != (want != sallyport.AccountUnknown) {
+			t.Errorf("%q: %+v", user, res.Account)
+		}
+	}
+	before := f.bad(harness.Alice)
+	if _, err := d.Present(t.Context(), harness.Alice); err != nil || f.bad(harness.Alice) != before {
+		t.Errorf("asking counted as a wrong password: %v", err)
 	}
 }

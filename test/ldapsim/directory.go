@@ -349,6 +349,14 @@ func (d *directory) addUser(b *builder, u User) {
 		"objectClass", "user", "objectCategory", "CN=Person,CN=Schema,CN=Configuration,"+d.base, "cn", u.CommonName,
 		"sAMAccountName", u.Name, "userPrincipalName", u.UPN, "displayName", u.DisplayName, "mail", u.Mail, "userAccountControl", control,
 		"sAMAccountType", userType, "primaryGroupID", strconv.Itoa(primaryGroup), "objectSid", d.nextSID(), "pwdLastSet", strconv.Itoa(passwordSet))
+	switch u.State {
+	case sallyport.AccountExpired:
+		e.add("accountExpires", "130000000000000000")
+	case sallyport.AccountLogonHours:
+		e.add("logonHours", strings.Repeat("\x00", 21))
+	case sallyport.AccountWrongWorkstation:
+		e.add("userWorkstations", "NOSUCHWKS")
+	}
 	e.account = a
 	e.allGroups = d.groupsOf(u.Name)
 	for _, g := range d.cfg.Groups {
