@@ -15,6 +15,10 @@ const (
 	certificateNear = 21 * 24 * time.Hour
 	// mailLately is how long a message that was given up is told of.
 	mailLately = 24 * time.Hour
+	// copiedLately is how long a remembered device that was copied is told of, and copiedAction what the login
+	// engine calls it in the audit trail.
+	copiedLately = 7 * 24 * time.Hour
+	copiedAction = "remembered device.copied"
 )
 
 // adviser looks for things that somebody should see to.
@@ -25,7 +29,7 @@ func (s *Service) advice(actor sallyport.Actor) (list []adviser) {
 	for _, a := range []struct {
 		op   Operation
 		look adviser
-	}{{"Domains", s.adviseDomains}, {"SetLoginWorkflow", s.advisePolicies}, {"Mails", s.adviseMail}, {"ConsoleSettings", s.adviseCertificate}, {"VerifyAudit", s.adviseAudit}} {
+	}{{"Domains", s.adviseDomains}, {"SetLoginWorkflow", s.advisePolicies}, {"Mails", s.adviseMail}, {"ConsoleSettings", s.adviseCertificate}, {"VerifyAudit", s.adviseAudit}, {"SetLoginWorkflow", s.adviseCopied}} {
 		if May(actor, a.op) == nil {
 			list = append(list, a.look)
 		}
@@ -96,6 +100,17 @@ func (s *Service) adviseAudit(ctx context.Context, db *store.Store) ([]Attention
 	}
 	return []Attention{{Urgent: true, Title: "The audit trail does not hold", Text: strings.TrimSpace(page.Records[0].Reason + " It was changed past the appliance. Keep the database as it is, and look at who can reach it."),
 		Path: "/audit", Action: "Look at the trail"}}, nil
+}
+
+// adviseCopied tells of remembered devices whose storage somebody has copied.
+func (s *Service) adviseCopied(ctx context.Context, db *store.Store) ([]Attention, error) {
+	page, err := db.AuditRecords(ctx, store.AuditQuery{Action: copiedAction, From: s.now().Add(-copiedLately), Most: 1})
+	if err != nil || len(page.Records) == 0 {
+		return nil, err
+	}
+	r := page.Records[0]
+	return []Attention{{Urgent: true, Title: "A remembered device was copied", Path: "/audit?action=" + copiedAction, Action: "Look at the trail",
+		Text: fmt.Sprintf("The browser that was remembered for %s is in two places: its storage was copied. It is remembered no more, and the second factor is asked for. Find out who else has been at that computer, and have the password changed.", r.Actor.Name)}}, nil
 }
 
 func b2i(b bool) int {

@@ -88,13 +88,15 @@ var permissions = map[Operation]permission{
 	// overview.go
 	"Overview": {roles: everyone, limited: true},
 	// user.go
-	"Users":               {roles: everyone, limited: true},
-	"User":                {roles: everyone, limited: true},
-	"Devices":             {roles: everyone, limited: true},
-	"AssignPolicy":        {roles: admins, limited: true},
-	"ReleasePolicy":       {roles: admins, limited: true},
-	"RequireSecondFactor": {roles: helpers, limited: true},
-	"DeleteDevice":        {roles: helpers, limited: true},
+	"Users":                  {roles: everyone, limited: true},
+	"User":                   {roles: everyone, limited: true},
+	"Devices":                {roles: everyone, limited: true},
+	"AssignPolicy":           {roles: admins, limited: true},
+	"ReleasePolicy":          {roles: admins, limited: true},
+	"RequireSecondFactor":    {roles: helpers, limited: true},
+	"DeleteDevice":           {roles: helpers, limited: true},
+	"RememberedDevices":      {roles: everyone, limited: true},
+	"DeleteRememberedDevice": {roles: helpers, limited: true},
 	// phone.go
 	"Phones":      {roles: everyone, limited: true},
 	"AddPhone":    {roles: helpers, limited: true},

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/store"
@@ -110,4 +111,49 @@ func (s *Service) DeleteDevice(ctx context.Context, actor sallyport.Actor, id sa
 		}
 	}
 	return sallyport.Errorf(sallyport.CodeNotFound, "This user has no such device any more.", nil)
+}
+
+// RememberedDevices returns the browsers that may skip the second factor for a user, the newest first, with
+// until when by the policy of now. Those that it takes no more are not among them.
+func (s *Service) RememberedDevices(ctx context.Context, actor sallyport.Actor, id sallyport.UserID) ([]Remembered, error) {
+	db, err := s.as(actor, "RememberedDevices")
+	if err != nil {
+		return nil, err
+	}
+	u, err := userInScope(ctx, db, actor, id)
+	if err != nil {
+		return nil, err
+	}
+	w, err := db.LoginWorkflow(ctx)
+	if err != nil || !w.Remember.Allowed {
+		return nil, err
+	}
+	list, err := db.RememberedDevices(ctx, u.Account)
+	out := make([]Remembered, 0, len(list))
+	for _, d := range list {
+		until := d.Made.Add(w.Remember.For)
+		if s.now().Before(until) && !d.Made.Before(w.Remember.Since) && !d.Made.Before(u.SecondFactorSince) {
+			out = append(out, Remembered{d, until})
+		}
+	}
+	return out, err
+}
+
+// Remembered is a remembered device, and until when it may skip the second factor by the policy of now.
+type Remembered struct {
+	sallyport.RememberedDevice
+	Until time.Time
+}
+
+// DeleteRememberedDevice forgets one browser of a user for good, on every appliance at once.
+func (s *Service) DeleteRememberedDevice(ctx context.Context, actor sallyport.Actor, id sallyport.UserID, device sallyport.RememberedID) error {
+	db, err := s.as(actor, "DeleteRememberedDevice")
+	if err != nil {
+		return err
+	}
+	u, err := userInScope(ctx, db, actor, id)
+	if err != nil {
+		return err
+	}
+	return db.ForgetRemembered(ctx, u.Account, device, "")
 }

@@ -41,6 +41,7 @@ func samples() map[string]func(*world) sample {
 			return sample{path: "/users/" + string(w.users["alice"].ID) + "/phones", body: `{"number":"+44 7400 123456"}`, status: http.StatusCreated}
 		},
 		"deleteDevice": aDevice, "revokeTemporaryCode": aTemporaryCode,
+		"listRememberedDevices": ofUser("/remembered-devices", http.StatusOK), "deleteRememberedDevice": aRememberedDevice,
 		"assignPolicy": func(w *world) sample {
 			p := w.policy()
 			return sample{path: "/policy-assignments", body: fmt.Sprintf(`{"policy":%q,"users":[%q]}`, p.ID, w.users["alice"].ID)}
@@ -222,6 +223,13 @@ func aPhone(w *world) sample {
 	p, err := w.admin.AddPhone(context.Background(), root, w.users["alice"].ID, "+44 7400 123457")
 	w.must(err)
 	return sample{path: "/users/" + string(w.users["alice"].ID) + "/phones/" + string(p.ID), status: http.StatusNoContent}
+}
+
+func aRememberedDevice(w *world) sample {
+	id := sallyport.RememberedID(w.fresh("remembered"))
+	w.must(w.store.PutRemembered(context.Background(), sallyport.RememberedDevice{ID: id, Account: w.users["alice"].Account, Browser: "Firefox on Windows",
+		Place: "203.0.113.7", Made: w.now()}, ""))
+	return sample{path: "/users/" + string(w.users["alice"].ID) + "/remembered-devices/" + string(id), status: http.StatusNoContent}
 }
 
 func aTemporaryCode(w *world) sample {

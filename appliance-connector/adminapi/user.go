@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
@@ -13,6 +14,7 @@ func userHandlers() map[string]handler {
 		"searchUsers": (*call).searchUsers, "getUser": (*call).getUser, "assignPolicy": (*call).assignPolicy, "releasePolicy": (*call).releasePolicy,
 		"requireSecondFactor": (*call).requireSecondFactor, "listDevices": (*call).listDevices, "deleteDevice": (*call).deleteDevice,
 		"listPhones": (*call).listPhones, "addPhone": (*call).addPhone, "deletePhone": (*call).deletePhone,
+		"listRememberedDevices": (*call).listRememberedDevices, "deleteRememberedDevice": (*call).deleteRememberedDevice,
 		"listTemporaryCodes": (*call).listTemporaryCodes, "revokeTemporaryCode": (*call).revokeTemporaryCode, "listUserLogins": (*call).listUserLogins,
 	}
 }
@@ -138,6 +140,31 @@ func (c *call) listDevices() error {
 
 func (c *call) deleteDevice() error {
 	return c.empty(c.admin().DeleteDevice(c.ctx(), c.actor, c.user(), sallyport.DeviceID(c.text("device"))))
+}
+
+// rememberedDevice is a browser that may skip the second factor.
+type rememberedDevice struct {
+	ID        sallyport.RememberedID `json:"id"`
+	Browser   string                 `json:"browser"`
+	Place     string                 `json:"place"`
+	LastPlace string                 `json:"lastPlace,omitempty"`
+	Made      *time.Time             `json:"remembered,omitempty"`
+	LastUsed  *time.Time             `json:"lastUsed,omitempty"`
+	Until     *time.Time             `json:"until,omitempty"`
+}
+
+func (c *call) listRememberedDevices() error {
+	list, err := c.admin().RememberedDevices(c.ctx(), c.actor, c.user())
+	if err != nil {
+		return err
+	}
+	return part(c, list, func(d admin.Remembered) string { return newestFirst(d.Made, string(d.ID)) }, func(d admin.Remembered) rememberedDevice {
+		return rememberedDevice{ID: d.ID, Browser: d.Browser, Place: d.Place, LastPlace: d.LastPlace, Made: stamp(d.Made), LastUsed: stamp(d.LastUsed), Until: stamp(d.Until)}
+	})
+}
+
+func (c *call) deleteRememberedDevice() error {
+	return c.empty(c.admin().DeleteRememberedDevice(c.ctx(), c.actor, c.user(), sallyport.RememberedID(c.text("device"))))
 }
 
 // temporaryCode is one without the code.

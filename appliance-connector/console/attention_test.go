@@ -58,9 +58,15 @@ func TestTheOverviewTellsWhatNeedsAttention(t *testing.T) {
 		t.Fatal(err)
 	}
 	tells("Record 3 was changed.", true)
+	tells("A remembered device was copied", false)
+	if err := w.store.AppendAudit(t.Context(), []sallyport.AuditRecord{{Time: w.clock.Now(), Action: "remembered device.copied", Actor: sallyport.Actor{Kind: sallyport.ActorUser, Name: "alice"}}}); err != nil {
+		t.Fatal(err)
+	}
+	tells("A remembered device was copied", true)
+	tells("remembered for alice", true)
 	w.someone("hanna", sallyport.RoleHelpDesk, true)
 	c = w.in("hanna")
-	for _, what := range []string{"Record 3", "mail.test", "certificate", "No directory"} {
+	for _, what := range []string{"Record 3", "was copied", "mail.test", "certificate", "No directory"} {
 		tells(what, false)
 	}
 }

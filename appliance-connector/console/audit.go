@@ -63,7 +63,7 @@ func (r *request) audit() error {
 	t := Table{ID: "audit", Caption: "Audit trail", Path: "/audit", Next: r.nextPage(page.Next), First: r.firstPage(),
 		Columns: []Column{{Label: "When"}, {Label: "Who"}, {Label: "Did"}, {Label: "To"}, {Label: "Record"}},
 		Filters: append([]Field{{Kind: "search", Name: "q", Label: "Find", Value: q.Text, Placeholder: "Any word of a record"},
-			{Kind: "select", Name: "action", Label: "What", Options: options(q.Action, "", "Everything", "login.", "Decisions of logins", "user.", "Users", "user policy.", "User policies", "enrol rule.", "Enrol rules", "integration.", "Integrations", "device.", "Devices", "temporary code.", "Temporary codes", "administrator.", "Administrators", "domain.", "Directories")}}, r.periodFields()...),
+			{Kind: "select", Name: "action", Label: "What", Options: options(q.Action, "", "Everything", "login.", "Decisions of logins", "user.", "Users", "user policy.", "User policies", "enrol rule.", "Enrol rules", "integration.", "Integrations", "device.", "Devices", "remembered device.", "Remembered devices", "temporary code.", "Temporary codes", "administrator.", "Administrators", "domain.", "Directories")}}, r.periodFields()...),
 		Empty: Empty{Title: "Nothing found", Text: "No record has these words in this time."}}
 	for _, a := range page.Records {
 		t.Rows = append(t.Rows, auditRow(a))

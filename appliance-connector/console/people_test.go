@@ -263,3 +263,58 @@ func TestPagesOfPeople(t *testing.T) {
 		}
 	}
 }
+
+func TestRememberedDevicesAreShownAndForgottenOneByOne(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	users := w.staffed()
+	ctx, alice, now := t.Context(), users["alice"], w.clock.Now()
+	flow, err := w.store.LoginWorkflow(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flow.Remember = sallyport.RememberPolicy{Allowed: true, For: 24 * time.Hour}
+	if flow, err = w.store.SetLoginWorkflow(ctx, flow); err != nil {
+		t.Fatal(err)
+	}
+	made := flow.Remember.Since
+	if made.Before(now) {
+		made = now
+	}
+	for id, browser := range map[sallyport.RememberedID]string{"r1": "Firefox on Windows", "r2": "", "r3": "<b>Edge"} {
+		d := sallyport.RememberedDevice{ID: id, Account: alice.Account, Browser: browser, Place: "203.0.113.7", Made: made}
+		if err := w.store.PutRemembered(ctx, d, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.store.UseRemembered(ctx, "r1", alice.Account, 1, "203.0.113.9", now); err != nil {
+		t.Fatal(err)
+	}
+	w.someone("hanna", sallyport.RoleHelpDesk, true)
+	w.someone("otto", sallyport.RoleAuditor, true)
+	c, path := w.in("hanna"), "/users/"+string(alice.ID)
+	body := c.get(path).body
+	for _, want := range []string{"Firefox on Windows", "A browser", "&lt;b&gt;Edge", "from 203.0.113.7", "from 203.0.113.9", "Forget “Firefox on Windows”?"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if strings.Contains(body, "<b>Edge") {
+		t.Error("a browser's name is HTML")
+	}
+	if a := send(w.in("otto"), path+"/remembered/r1/forget"); a.StatusCode != http.StatusForbidden {
+		t.Errorf("an auditor: %d", a.StatusCode)
+	}
+	send(c, path+"/remembered/r1/forget")
+	send(c, "/users/"+string(users["bob"].ID)+"/remembered/r2/forget") // not his
+	if body := c.get(path).body; strings.Contains(body, "Firefox on Windows") || !strings.Contains(body, "A browser") {
+		t.Error("the wrong one was forgotten")
+	}
+	flow.Remember.For = time.Hour
+	w.clock.forward(2 * time.Hour)
+	if _, err := w.store.SetLoginWorkflow(ctx, flow); err != nil {
+		t.Fatal(err)
+	}
+	if body := w.in("hanna").get(path).body; strings.Contains(body, "A browser") || !strings.Contains(body, "No remembered device") {
+		t.Error("a device is shown that policy takes no more")
+	}
+}

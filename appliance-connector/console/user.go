@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
@@ -22,6 +23,7 @@ func (s *Server) userRoutes() {
 	s.act("/users/:id/temporary-code", "IssueTemporaryCode", (*request).issueTemporaryCode)
 	s.act("/users/:id/revoke-temporary-code", "RevokeTemporaryCode", (*request).revokeTemporaryCode)
 	s.act("/users/:id/devices/:device/delete", "DeleteDevice", (*request).deleteDevice)
+	s.act("/users/:id/remembered/:device/forget", "DeleteRememberedDevice", (*request).forgetRemembered)
 	s.finders = append(s.finders, finder{"Users", "Users", findUsers})
 }
 
@@ -163,6 +165,7 @@ type userData struct {
 	policies []store.PolicyWithUsers
 	devices  []sallyport.Device
 	phones   []sallyport.Phone
+	browsers []admin.Remembered
 	codes    []sallyport.TemporaryCode
 	logins   []sallyport.LoginRecord
 	tokens   []sallyport.OTPToken
@@ -185,6 +188,7 @@ func (r *request) readUser() (d userData, err error) {
 	d.logins, errs[3] = page.Logins, err
 	d.tokens, errs[4] = r.s.admin.UserOTPTokens(ctx, a, d.user.ID)
 	d.pin, errs[5] = r.s.admin.OTPPIN(ctx, a, d.user.ID)
+	d.browsers, errs[6] = r.s.admin.RememberedDevices(ctx, a, d.user.ID)
 	return d, errors.Join(errs[:]...)
 }
 
@@ -199,7 +203,7 @@ func (r *request) user() error {
 // showUser shows the page of a user; issue is the form of the temporary code when something is wrong in it.
 func (r *request) showUser(status int, d userData, issue *Form) error {
 	u := d.user
-	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.secondFactorCard(d), r.phonesCard(d, d.addPhone), r.temporaryCodeCard(d, issue)}}
+	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.secondFactorCard(d), r.phonesCard(d, d.addPhone), r.rememberedCard(d), r.temporaryCodeCard(d, issue)}}
 	p.Cards = append(p.Cards, r.pinCard(d), r.tokenCard(d), r.loginsCard(d))
 	for _, v := range d.devices {
 		if r.May("DeleteDevice") {
@@ -210,6 +214,11 @@ func (r *request) showUser(status int, d userData, issue *Form) error {
 		}
 	}
 	p.Dialogs = append(p.Dialogs, r.phoneDialogs(d)...)
+	if r.May("DeleteRememberedDevice") {
+		for _, v := range d.browsers {
+			p.Dialogs = append(p.Dialogs, r.forgetDialog(v))
+		}
+	}
 	page := Page{Title: displayName(u), Lead: string(u.Account), Crumbs: []Link{{"Users", "/users"}}, Content: "cardpage"}
 	if r.May("TryLogin") {
 		page.Actions = append(page.Actions, Action{Label: "Try a login", Path: "/try?" + query("user", string(u.ID))})
@@ -257,11 +266,46 @@ func (r *request) secondFactorCard(d userData) Card {
 		}
 		t.Rows = append(t.Rows, row)
 	}
-	c := Card{Title: "Devices", Table: t}
+	return Card{Title: "Devices", Table: t}
+}
+
+// rememberedCard lists the browsers that may skip the second factor.
+func (r *request) rememberedCard(d userData) Card {
+	t := &Table{ID: "remembered", Caption: "Remembered devices", Columns: []Column{{Label: "Browser"}, {Label: "Remembered"}, {Label: "Used last"}, {Label: "Until"}, {}},
+		Empty: Empty{Title: "No remembered device", Text: "No browser may skip the second factor for this user now."}}
+	for _, v := range d.browsers {
+		row := []Cell{{Text: browserOf(v), Sub: "from " + orNone(v.Place)}, {Time: v.Made}, {Time: v.LastUsed, Text: "not yet"}, {Time: v.Until}, {}}
+		if v.LastPlace != "" {
+			row[2].Sub = "from " + v.LastPlace
+		}
+		if r.May("DeleteRememberedDevice") {
+			row[4] = Cell{Text: "Forget", Dialog: "forget-" + string(v.ID), Danger: true}
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	c := Card{Title: "Remembered devices", Table: t}
 	if !d.user.SecondFactorSince.IsZero() {
 		c.Facts = []Fact{factTime("2FA required on all devices", d.user.SecondFactorSince)}
 	}
 	return c
+}
+
+func browserOf(v admin.Remembered) string {
+	if v.Browser == "" {
+		return "A browser"
+	}
+	return v.Browser
+}
+
+func (r *request) forgetDialog(v admin.Remembered) Dialog {
+	f := r.form("Forget device")
+	f.Path, f.Danger = r.userPath()+"/remembered/"+string(v.ID)+"/forget", true
+	return Dialog{ID: "forget-" + string(v.ID), Title: "Forget “" + browserOf(v) + "”?",
+		Text: "At its next login this browser asks for the second factor, whatever else it has kept. Then the user can have it remembered anew.", Form: f}
+}
+
+func (r *request) forgetRemembered() error {
+	return r.orConflict(r.userPath(), "The device was forgotten.", r.s.admin.DeleteRememberedDevice(r.Request().Context(), r.Actor(), r.userID(), sallyport.RememberedID(r.Param("device"))))
 }
 
 // lives are how long a temporary code can last, as the form offers it.

@@ -21,7 +21,7 @@ or an id. In a shell, write HOSPITAL\alice between quotes.`,
   sallyport user show alice@hospital.example
   sallyport user assign-policy Nurses --ou "OU=Ward 3,DC=hospital,DC=example"`,
 	}
-	c.AddCommand(newUserList(), newUserShow(), newUserAssign(), newUserRelease(), newUserRequire(), newUserDevices(), newUserRemoveDevice(), newUserPhone())
+	c.AddCommand(newUserList(), newUserShow(), newUserAssign(), newUserRelease(), newUserRequire(), newUserDevices(), newUserRemoveDevice(), newUserPhone(), newUserRemembered(), newUserForget())
 	return c
 }
 
@@ -81,6 +81,7 @@ type userShown struct {
 	userLine
 	Devices        []deviceLine        `json:"devices"`
 	Phones         []phoneLine         `json:"phones"`
+	Remembered     []rememberedLine    `json:"rememberedDevices"`
 	TemporaryCodes []temporaryCodeLine `json:"temporaryCodes"`
 	Logins         []loginLine         `json:"recentLogins"`
 }
@@ -101,6 +102,11 @@ func (t *task) userShown(ctx context.Context, u sallyport.User) (v userShown, er
 		return v, err
 	}
 	v.Phones = each(phones, lineOfPhone)
+	browsers, err := t.RememberedDevices(ctx, t.actor, u.ID)
+	if err != nil {
+		return v, err
+	}
+	v.Remembered = each(browsers, lineOfRemembered)
 	codes, err := t.TemporaryCodes(ctx, t.actor, u.ID)
 	if err != nil {
 		return v, err
@@ -144,6 +150,9 @@ func newUserShow() *cobra.Command {
 			writeDevices(w, v.Devices)
 			for _, p := range v.Phones {
 				_, _ = fmt.Fprintf(w, "Phone number:\t%s\n", printable(fmt.Sprintf("ends in %s, enrolled %s, id %s", p.Tail, when(p.Enrolled), p.ID)))
+			}
+			for _, d := range v.Remembered {
+				_, _ = fmt.Fprintf(w, "Remembered device:\t%s\n", printable(d.words()))
 			}
 			for _, code := range v.TemporaryCodes {
 				_, _ = fmt.Fprintf(w, "Temporary code:\t%s\n", printable(code.words()))
