@@ -179,7 +179,7 @@ func (r *request) readUser() (d userData, err error) {
 	if d.user, err = r.s.admin.User(ctx, a, r.userID()); err != nil {
 		return d, err
 	}
-	var errs [7]error
+	var errs [8]error
 	d.policies, errs[0] = r.s.admin.UserPolicies(ctx, a)
 	d.devices, errs[1] = r.s.admin.Devices(ctx, a, d.user.ID)
 	d.phones, errs[6] = r.s.admin.Phones(ctx, a, d.user.ID)
@@ -188,7 +188,7 @@ func (r *request) readUser() (d userData, err error) {
 	d.logins, errs[3] = page.Logins, err
 	d.tokens, errs[4] = r.s.admin.UserOTPTokens(ctx, a, d.user.ID)
 	d.pin, errs[5] = r.s.admin.OTPPIN(ctx, a, d.user.ID)
-	d.browsers, errs[6] = r.s.admin.RememberedDevices(ctx, a, d.user.ID)
+	d.browsers, errs[7] = r.s.admin.RememberedDevices(ctx, a, d.user.ID)
 	return d, errors.Join(errs[:]...)
 }
 
