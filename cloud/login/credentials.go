@@ -106,6 +106,9 @@ func (s *Service) login(c echo.Context) (*credentialsAnswer, error) {
 	if final.failure != nil {
 		return nil, ended(final.failure)
 	}
+	if cred.Remembered != nil {
+		shareWithCookies(c, origin) // the appliance has found it among those of the integration
+	}
 	if final.cookie != "" {
 		setCookie(c, cred.Remembered.id(), final.cookie)
 	}

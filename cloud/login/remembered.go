@@ -202,7 +202,7 @@ func readCookie(c echo.Context, id sallyport.RememberedID) sallyport.Secret {
 }
 
 // lookUp finds the record that a claim is about, for the origin that it was made at: of another one it is
-// as if it were not there. The answer may then be read by that origin with cookies.
+// as if it were not there. That origin may then read the answer with cookies, whatever it is.
 func (s *Service) lookUp(ctx context.Context, c echo.Context, cred *credentials, origin string) rememberedRecord {
 	claim := cred.Remembered
 	if claim == nil {

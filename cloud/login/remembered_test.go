@@ -350,12 +350,26 @@ func TestAUseThatLedNowhereMayBeRepeated(t *testing.T) {
 func TestOtherOriginsAndEnterprisesHaveNoSuchRecord(t *testing.T) {
 	a, rdb, _, b := rememberingWorld(t, 1)
 	b.remember()
-	elsewhere := *b
-	elsewhere.origin = "https://evil.example"
-	b.wants(elsewhere.logIn(a), gone)
-	if got := elsewhere.header; got.Get("Access-Control-Allow-Credentials") != "" || got.Get("Access-Control-Allow-Origin") != "*" {
+	second := *b // another page of the integration
+	second.origin = "https://vpn2.hospital.example"
+	b.wants(second.logIn(a), gone)
+	if got := second.header; got.Get("Access-Control-Allow-Credentials") != "true" || got.Get("Access-Control-Allow-Origin") != second.origin {
 		t.Errorf("headers %v", got)
 	}
+	works := a.do
+	a.script(func(context.Context, *tunnelpb.LoginStep) (*tunnelpb.LoginView, error) {
+		return nil, sallyport.Errorf(sallyport.CodeInvalid, "This origin is none of the integration's.", nil)
+	})
+	evil := *b
+	evil.origin = "https://evil.example"
+	id := b.n.begin(t)
+	body := credentialsBody("alice")
+	body["remembered"] = evil.claim(id, 50)
+	if status := evil.post("/v1/logins/"+id+"/credentials", "", body, nil); status != 400 || evil.header.Get("Access-Control-Allow-Credentials") != "" || evil.header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("status %d, headers %v", status, evil.header)
+	}
+	b.wants(a.lastClaim(), gone)
+	a.script(works)
 	if n := rdb.Exists(t.Context(), rememberedKey("clinic", b.id)).Val(); n != 0 {
 		t.Error("another enterprise has it")
 	}
