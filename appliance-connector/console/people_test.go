@@ -116,6 +116,34 @@ func TestAnExportIsSafeInASpreadsheet(t *testing.T) {
 	}
 }
 
+// Who may give a user a temporary code is for roles to say, at the form itself and not only at what is shown.
+func TestRolesDecideWhoIssuesTemporaryCodes(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	users := w.staffed()
+	path := "/users/" + string(users["alice"].ID)
+	for role, may := range map[sallyport.Role]bool{sallyport.RoleSuper: true, sallyport.RoleAdmin: true, sallyport.RoleHelpDesk: true, sallyport.RoleAuditor: false} {
+		name := "p" + string(role)
+		w.someone(name, role, true)
+		c := w.in(name)
+		if shown := strings.Contains(c.get(path).body, path+"/temporary-code"); shown != may {
+			t.Errorf("%s is offered to issue one: %v", role, shown)
+		}
+		a := send(c, path+"/temporary-code", "life", "8h")
+		if issued := regexp.MustCompile(`[0-9A-Z]{5}-[0-9A-Z]{5}`).MatchString(a.body); issued != may || !may && a.StatusCode != http.StatusForbidden {
+			t.Errorf("%s issues one: %v, %d", role, issued, a.StatusCode)
+		}
+	}
+	list, err := w.store.TemporaryCodes(t.Context(), users["alice"].Account)
+	if err != nil || len(list) != 3 {
+		t.Fatal(len(list), err)
+	}
+	for _, c := range list[1:] { // the newest counts, and ended the one before
+		if c.EndedBy != sallyport.EndedByRevocation {
+			t.Errorf("an older one: %+v", c)
+		}
+	}
+}
+
 func TestHelpDeskHelpsItsOwnUsersOnly(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	users := w.staffed()
@@ -317,4 +345,37 @@ func TestRememberedDevicesAreShownAndForgottenOneByOne(t *testing.T) {
 	if body := w.in("hanna").get(path).body; strings.Contains(body, "A browser") || !strings.Contains(body, "No remembered device") {
 		t.Error("a device is shown that policy takes no more")
 	}
+}
+
+// An enrol rule that user policies belong to cannot be deleted, and its page says so before anybody tries.
+func TestAnEnrolRuleIsDeletedOnceNoPolicyBelongsToIt(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.someone("ada", sallyport.RoleAdmin, true)
+	c := w.in("ada")
+	rule, err := w.store.PutEnrolRule(t.Context(), sallyport.EnrolRule{Name: "On site", Unenrolled: sallyport.UnenrolledOther})
+	must(t, err)
+	p, err := w.store.PutUserPolicy(t.Context(), sallyport.UserPolicy{Name: "Nurses", EnrolRule: rule.ID})
+	must(t, err)
+	path := "/enrol-rules/" + string(rule.ID)
+	a := c.get(path)
+	says(t, a, http.StatusOK, "give Nurses another one first")
+	if strings.Contains(a.body, path+"/delete") {
+		t.Error("a rule that the store would not delete is offered to be")
+	}
+	says(t, send(c, path+"/delete", "version", itoa(rule.Version)), http.StatusOK, `"Nurses" belong to this enrol rule`)
+	p.EnrolRule = ""
+	_, err = w.store.PutUserPolicy(t.Context(), p)
+	must(t, err)
+	says(t, c.get(path), http.StatusOK, "No user policy belongs to it, so that no login changes.")
+	says(t, send(c, path+"/delete", "version", itoa(rule.Version)), http.StatusOK, "The rule was deleted.")
+}
+
+func TestAnApplianceIsRenamed(t *testing.T) {
+	w := gatewayWorld(t)
+	w.told("a1", time.Second, nil)
+	c := w.in("ada")
+	says(t, c.get("/cloud"), http.StatusOK, "a1.hospital.example", "Rename")
+	says(t, send(c, "/cloud/a1/name", "name", strings.Repeat("x", 65)), http.StatusUnprocessableEntity, "at most 64 letters")
+	says(t, send(c, "/cloud/a1/name", "name", "Cellar, left"), http.StatusOK, "Cellar, left")
+	says(t, c.get("/cloud/a2/name"), http.StatusNotFound)
 }
