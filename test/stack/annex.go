@@ -57,5 +57,5 @@ func (a *Annex) Start(tb testing.TB) {
 // NewBranch sets a further enterprise up that knows the annex alone, without starting its appliance.
 func (a *Annex) NewBranch(tb testing.TB) *Branch {
 	tb.Helper()
-	return a.s.newBranch(tb, a.URL(), a.TunnelAddr())
+	return a.s.newBranch(tb, "", a.URL(), a.TunnelAddr())
 }

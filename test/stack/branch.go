@@ -29,19 +29,20 @@ type Branch struct {
 	Integration  sallyport.IntegrationID
 
 	config, admin, cloud, fingerprint, accessToken string
+	database                                       string // address of the store; empty: SQLite in Dir
 }
 
 // NewBranch sets a further enterprise up, without starting its appliance.
 func (s *Stack) NewBranch(tb testing.TB) *Branch {
 	tb.Helper()
-	return s.newBranch(tb, s.CloudURL(), s.TunnelAddrs()...)
+	return s.newBranch(tb, "", s.CloudURL(), s.TunnelAddrs()...)
 }
 
-// newBranch is NewBranch at a part of the cloud.
-func (s *Stack) newBranch(tb testing.TB, cloud string, tunnels ...string) *Branch {
+// newBranch is NewBranch at a part of the cloud, with a database of its own unless it is to keep its store in a file.
+func (s *Stack) newBranch(tb testing.TB, database, cloud string, tunnels ...string) *Branch {
 	tb.Helper()
 	base := harness.PortBlock(tb)
-	b := &Branch{s: s, cloud: cloud, RADIUSAddr: fmt.Sprintf("127.0.0.1:%d", base), admin: fmt.Sprintf("127.0.0.1:%d", base+1)}
+	b := &Branch{s: s, cloud: cloud, database: database, RADIUSAddr: fmt.Sprintf("127.0.0.1:%d", base), admin: fmt.Sprintf("127.0.0.1:%d", base+1)}
 	var err error
 	if b.Tenant, b.Code, err = s.CreateEnterprise("Branch of the test"); err != nil {
 		tb.Fatal(err)
@@ -61,7 +62,7 @@ func (s *Stack) newBranch(tb testing.TB, cloud string, tunnels ...string) *Branc
 	if _, _, _, b.accessToken, err = s.script(b.config, b.Integration); err != nil {
 		tb.Fatal(err)
 	}
-	if b.Store, err = s.goLive(tb, b.Dir, ""); err != nil {
+	if b.Store, err = s.goLive(tb, b.Dir, database); err != nil {
 		tb.Fatal(err)
 	}
 	b.Program = s.appliance(tb, name, b.config, b.admin)
@@ -79,7 +80,7 @@ func (b *Branch) AddDomain(tb testing.TB) {
 // Tunnels has the appliance dial the cloud at other addresses from its next start on.
 func (b *Branch) Tunnels(tb testing.TB, addrs ...string) {
 	tb.Helper()
-	err := b.s.describe(b.config, settings{data: b.Dir, radius: b.RADIUSAddr, admin: b.admin, tunnels: addrs})
+	err := b.s.describe(b.config, settings{data: b.Dir, store: b.database, radius: b.RADIUSAddr, admin: b.admin, tunnels: addrs})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -22,6 +22,7 @@ type userList struct {
 	store *store.Store
 	dir   *directory.Directory
 	sync  *usersync.Service
+	shut  sync.Once
 }
 
 // userLists are those of all enterprises.
@@ -85,10 +86,26 @@ func (l *userLists) leave(list *userList) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open = slices.DeleteFunc(l.open, func(other *userList) bool { return other == list })
-	if list.dir != nil {
-		list.dir.Close()
+	list.shut.Do(func() {
+		if list.dir != nil {
+			list.dir.Close()
+		}
+		_ = list.store.Close()
+	})
+}
+
+// leaveStore is leave for whose store it is.
+func (l *userLists) leaveStore(db *store.Store) {
+	l.mu.Lock()
+	at := slices.IndexFunc(l.open, func(list *userList) bool { return list.store == db })
+	var list *userList
+	if at >= 0 {
+		list = l.open[at]
 	}
-	_ = list.store.Close()
+	l.mu.Unlock()
+	if list != nil {
+		l.leave(list)
+	}
 }
 
 // add puts a new account of the directory into every list.
