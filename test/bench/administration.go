@@ -25,24 +25,40 @@ var givenNames = []string{"Alice", "Bob", "Carol", "David", "Émile", "Fatma", "
 var familyNames = []string{"Archer", "Baker", "Carter", "Díaz", "Evans", "Fischer", "García", "Haddad", "Ivanov", "Jones", "Kaya", "Larsen", "Müller", "Nowak", "Öztürk", "Roux"}
 
 // measureAdministration has 100,000 users of a directory in the store, and does with them what
-// administrators do.
+// administrators do; with either engine.
 func measureAdministration(ctx context.Context, b *bench) ([]row, error) {
 	w, err := b.newWorld(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
-	n := pick(b, staff, 5000)
+	n := pick(b, staff, 1000)
 	domain, err := w.startStaff(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.DiscardHandler)
-	db, err := store.Open(ctx, w.file("people.db"), sallyport.Key(rand.Text()[:16]+rand.Text()[:16]))
+	rows, err := w.administerIn(ctx, "SQLite", w.file("people.db"), domain, n)
+	if err != nil {
+		return rows, err
+	}
+	err = withPostgres(func(address string) error {
+		more, err := w.administerIn(ctx, "PostgreSQL", address, domain, n)
+		rows = append(rows, more...)
+		return err
+	})
+	return rows, err
+}
+
+// administerIn is administer in a store of its own. What is measured is named by the engine.
+func (w *world) administerIn(ctx context.Context, engine, address string, domain sallyport.Domain, n int) ([]row, error) {
+	db, err := store.Open(ctx, address, sallyport.Key(rand.Text()[:16]+rand.Text()[:16]))
 	if err != nil {
 		return nil, err
 	}
-	rows, err := w.administer(ctx, db, domain, n, log)
+	rows, err := w.administer(ctx, db, domain, n, slog.New(slog.DiscardHandler))
+	for i := range rows {
+		rows[i].what = engine + ", " + rows[i].what
+	}
 	return rows, errors.Join(err, db.Close())
 }
 
@@ -105,7 +121,7 @@ func (w *world) administer(ctx context.Context, db *store.Store, domain sallypor
 			return rows, fmt.Errorf("%s: %w", kind.what, err)
 		}
 		took := time.Since(begun)
-		rows = append(rows, row{what: fmt.Sprintf("%s users: %s, SQLite, directory in the same process", count(n), kind.what),
+		rows = append(rows, row{what: fmt.Sprintf("%s users: %s, directory in the same process", count(n), kind.what),
 			ours: took.Round(10 * time.Millisecond).String(), target: "≤ " + kind.target.String(), met: took <= kind.target})
 	}
 	more, err := w.look(ctx, db, n)

@@ -27,12 +27,20 @@ type Postgres struct {
 	port     int
 	owner    *syscall.Credential // nil: this process's own user
 	password string
+	durable  bool
 	proc     *process
 }
 
+// PostgresOption changes how a server runs.
+type PostgresOption func(*Postgres)
+
+// PostgresDurable has the server wait for the disk at every commit, as one that people rely on does: for what is
+// measured. Tests end processes, never the machine, and need it not.
+func PostgresDurable() PostgresOption { return func(p *Postgres) { p.durable = true } }
+
 // StartPostgres makes an empty cluster and starts it. As root the server runs as the
 // user postgres, because it refuses to run as root.
-func StartPostgres(tb testing.TB) *Postgres {
+func StartPostgres(tb testing.TB, opts ...PostgresOption) *Postgres {
 	tb.Helper()
 	bin, err := postgresBin()
 	if err != nil {
@@ -41,6 +49,9 @@ func StartPostgres(tb testing.TB) *Postgres {
 	b := make([]byte, 16)
 	rand.Read(b)
 	p := &Postgres{tb: tb, bin: bin, dir: dir(tb, "pg"), port: FreePort(tb), password: hex.EncodeToString(b)}
+	for _, o := range opts {
+		o(p)
+	}
 	if err := p.initialise(); err != nil {
 		tb.Fatal(err)
 	}
@@ -106,11 +117,14 @@ func (p *Postgres) command(name string, args ...string) *exec.Cmd {
 // Start starts the server again after Stop or Kill, with what it knew.
 func (p *Postgres) Start() {
 	p.tb.Helper()
+	fsync := "off" // what was written is in the page cache, which a killed process leaves as it is
+	if p.durable {
+		fsync = "on"
+	}
 	var err error
 	p.proc, err = startProcess(p.command("postgres", "-D", filepath.Join(p.dir, "data"), "-k", p.dir,
 		"-c", "listen_addresses=127.0.0.1", "-c", fmt.Sprintf("port=%d", p.port),
-		// Kill ends processes, never the machine: what was written is in the page cache.
-		"-c", "fsync=off"))
+		"-c", "fsync="+fsync))
 	if err != nil {
 		p.tb.Fatal(err)
 	}
