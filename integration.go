@@ -18,6 +18,8 @@ type Integration struct {
 	// Hosts are the gateway's names in DNS, in lower case: the addresses that they have at
 	// the time are clients too.
 	Hosts []string
+	// TLS is how the gateway is known when it asks over TLS; its zero value: it does not.
+	TLS RADIUSTLS
 	// Secret is shared with the gateway (RFC 2865 section 3).
 	Secret Secret
 	// PreviousSecret, while the secret is being changed, is taken as well until PreviousUntil.
@@ -51,6 +53,20 @@ type Integration struct {
 	AskMethod bool
 	Version   int64
 }
+
+// RADIUSTLS is how a gateway is known that asks over TLS (RFC 6614): by one of its certificates, or by one of an
+// authority's that is for one of the names.
+type RADIUSTLS struct {
+	// Fingerprints are the SHA-256 of certificates, 64 hexadecimal digits in lower case.
+	Fingerprints []string `json:"fingerprints,omitempty"`
+	// Authority holds certificates in PEM; it needs Names.
+	Authority string `json:"authority,omitempty"`
+	// Names are DNS names or addresses that the gateway's certificate is for (subjectAltName).
+	Names []string `json:"names,omitempty"`
+}
+
+// Allowed reports whether a gateway may ask over TLS at all.
+func (t RADIUSTLS) Allowed() bool { return len(t.Fingerprints) > 0 || t.Authority != "" }
 
 // Experience is how users log in at a gateway.
 type Experience string

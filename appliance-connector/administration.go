@@ -46,7 +46,6 @@ func (s *Service) prepareConsole(ring *keyring.Ring) error {
 	if err != nil {
 		return err
 	}
-	s.consoleCert = cert
 	cfg := Administration(s.store, s.trust, ring)
 	cfg.Groups, cfg.Domains, cfg.Synchroniser = AccountGroups{s.store, s.dir}, s.dir, s.sync
 	cfg.Tokens = s.tokens
@@ -64,16 +63,25 @@ func (s *Service) prepareConsole(ring *keyring.Ring) error {
 	return err
 }
 
-func (s *Service) consoleCertificate() (*console.Certificate, error) {
+// consoleCertificate is one for all that use it: two would make themselves anew one over the other.
+func (s *Service) consoleCertificate() (cert *console.Certificate, err error) {
 	c := s.cfg.Console
-	if c.Cert != "" || c.Key != "" {
-		return console.CertificateFromFiles(c.Cert, c.Key, time.Now)
+	switch {
+	case s.consoleCert != nil:
+		return s.consoleCert, nil
+	case c.Cert != "" || c.Key != "":
+		cert, err = console.CertificateFromFiles(c.Cert, c.Key, time.Now)
+	default:
+		name, nerr := os.Hostname()
+		if nerr != nil {
+			return nil, fmt.Errorf("ask for host name: %w", nerr)
+		}
+		cert, err = console.OwnCertificate(s.cfg.DataDir, time.Now, name)
 	}
-	name, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("ask for host name: %w", err)
+	if err == nil {
+		s.consoleCert = cert
 	}
-	return console.OwnCertificate(s.cfg.DataDir, time.Now, name)
+	return cert, err
 }
 
 func (s *Service) watched(cert *console.Certificate) admin.Watched {

@@ -60,6 +60,7 @@ type Config struct {
 	Store string
 	// RADIUSListen is the UDP address for the gateway, ":1812".
 	RADIUSListen string
+	RADIUSTLS    RADIUSTLSConfig
 	// Leave is how many wrong passwords logins from outside leave to the inside before Active Directory
 	// would lock an account; 0: 2, below 0: they leave none.
 	Leave int
@@ -222,7 +223,12 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 			Recorder: s.records, SupportCode: engine.SupportCode,
 		}),
 	})
+	secured, err := s.radiusTLS()
+	if err != nil {
+		return err
+	}
 	s.radius, err = radius.Listen(radius.Options{
+		TLS:     secured,
 		Address: s.cfg.RADIUSListen, Integrations: integrations, Log: s.log, Recorder: s.store, Appliance: s.trust.Appliance,
 		Observer:    s.records,
 		Groups:      AccountGroups{s.store, s.dir},
@@ -315,6 +321,8 @@ func (s *Service) metrics() *prometheus.Registry {
 	counter("unknown_source_total", "Dropped: no integration has the source address.", func(v radius.Stats) uint64 { return v.UnknownSource })
 	counter("unauthentic_total", "Dropped: Message-Authenticator wrong or missing.", func(v radius.Stats) uint64 { return v.Unauthentic })
 	counter("malformed_total", "Dropped: not RADIUS.", func(v radius.Stats) uint64 { return v.Malformed })
+	counter("tls_accepted_total", "Connections over TLS from gateways that are known.", func(v radius.Stats) uint64 { return v.TLSAccepted })
+	counter("tls_refused_total", "Connections over TLS that were refused.", func(v radius.Stats) uint64 { return v.TLSRefused })
 	counter("overload_total", "Dropped: too many requests at a time.", func(v radius.Stats) uint64 { return v.Overload })
 	r.MustRegister(waitingMetrics(s.legacy)...)
 	r.MustRegister(tokenServerMetrics(s.tokens)...)

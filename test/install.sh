@@ -9,6 +9,7 @@ packages=(
   postgresql
   samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldb-tools # an Active Directory domain controller
   freeradius freeradius-utils                        # radclient, and the peer of the benchmarks
+  radsecproxy                                        # RADIUS over TLS, from other people's code
   oathtool pskctool pskc-utils                       # an independent opinion on token codes and their files
   chromium fonts-dejavu-core
   protobuf-compiler                                  # make generate, and the next line

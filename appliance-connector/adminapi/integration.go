@@ -146,6 +146,12 @@ func (c *call) changeIntegration() error {
 		return err
 	}
 	in.ID = c.integration()
+	// What the API has no words for stays as it is.
+	before, err := c.admin().Integration(c.ctx(), c.actor, in.ID)
+	if err != nil {
+		return err
+	}
+	in.TLS, in.Experience, in.PasswordEncoding, in.PasscodeSeparator, in.AskMethod = before.TLS, before.Experience, before.PasswordEncoding, before.PasscodeSeparator, before.AskMethod
 	return c.saved(c.admin().SetIntegration(c.ctx(), c.actor, in))
 }
 

@@ -103,7 +103,8 @@ func (c *Certificate) load() error {
 
 func (c *Certificate) ends() bool { return c.current.Leaf.NotAfter.Sub(c.now()) < ownRenew }
 
-func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// Get is the certificate as it is now, for tls.Config.GetCertificate.
+func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t := c.now(); t.After(c.next) {

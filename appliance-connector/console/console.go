@@ -126,7 +126,7 @@ func (s *Server) Run(ctx context.Context) error {
 	srv := &http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.cfg.Certificate.get},
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.cfg.Certificate.Get},
 	}
 	stopped := make(chan error, 1)
 	go func() {

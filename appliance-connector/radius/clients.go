@@ -41,6 +41,7 @@ type clients struct {
 	bits     []int // lengths of the prefixes in networks, longest first, IPv6 and IPv4 together
 	memories map[sallyport.IntegrationID]*memory
 	clashes  []clash
+	tls      []*tlsClient // those that may ask over TLS, in the order of the configuration
 }
 
 // clash is an address of a host name that another integration has already.
@@ -66,6 +67,9 @@ func newClients(list []sallyport.Integration, found map[string][]netip.Addr, mem
 			if err := t.add(p, c); err != nil {
 				return nil, fmt.Errorf("integration %q: %w", in.ID, err)
 			}
+		}
+		if err := t.addTLS(c); err != nil {
+			return nil, fmt.Errorf("integration %q: %w", in.ID, err)
 		}
 		t.memories[in.ID] = c.memory
 		made = append(made, c)

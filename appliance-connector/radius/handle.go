@@ -20,6 +20,9 @@ type worker struct {
 	*Server
 	work context.Context
 	out  []byte
+	link *link // the connection that packets come over; nil: the UDP socket
+	// later is set when the last packet is answered by somebody else, later.
+	later bool
 }
 
 // handle takes one datagram. It returns the answer, good until the next call, or nil when there is
@@ -33,6 +36,11 @@ func (w *worker) handle(datagram []byte, source netip.AddrPort) []byte {
 		w.dropped(unknownSource, nil, source, now)
 		return nil
 	}
+	return w.from(c, datagram, source, now)
+}
+
+// from is handle for a packet of a client that is known.
+func (w *worker) from(c *client, datagram []byte, source netip.AddrPort, now time.Time) []byte {
 	r, err := parse(datagram)
 	if err != nil {
 		w.count.malformed.Add(1)
@@ -136,12 +144,14 @@ func (w *worker) verifyLater(x inquiry, r *request) {
 	}
 	kept := r.clone()
 	x.q.State = kept.state
-	s, work := w.Server, w.work
+	s, work, reply := w.Server, w.work, w.reply(x.q.Source)
+	w.later = true
 	limit := s.opts.Deadline
 	if s.patient != nil {
 		limit = max(limit, s.patient.Patience(x.q))
 	}
 	s.wg.Go(func() {
+		defer reply(nil)
 		defer func() { <-s.waiting }()
 		ctx, cancel := context.WithTimeout(work, limit)
 		defer cancel()
@@ -162,9 +172,22 @@ func (w *worker) verifyLater(x inquiry, r *request) {
 		}
 		late := worker{Server: s, out: make([]byte, 0, 256)}
 		if answer := late.finish(&x, &kept, v, attributes); answer != nil {
-			s.send(answer, x.q.Source)
+			reply(answer)
 		}
 	})
+}
+
+// reply returns what sends an answer later. It is called once more, with nil, when there is nothing to send any more.
+func (w *worker) reply(to netip.AddrPort) func(answer []byte) {
+	if l := w.link; l != nil {
+		return l.reply
+	}
+	s := w.Server
+	return func(answer []byte) {
+		if answer != nil {
+			s.send(answer, to)
+		}
+	}
 }
 
 // attributes returns what the answer to an accepted request carries. Who is accepted and whose groups

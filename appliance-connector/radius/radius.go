@@ -22,6 +22,10 @@
 // Clients are addresses, networks, and host names, which are resolved again every minute. While a
 // gateway's secret is being changed, both are taken, and each request is answered under its own.
 //
+// Over TLS (RFC 6614) a gateway is known by its certificate, whatever its address, and the shared secret is the word
+// "radsec"; all else is as over UDP. A connection holds few requests at a time, and an integration few connections,
+// so that none of them starves another, nor those over UDP.
+//
 // Every answer carries Message-Authenticator (RFC 3579 section 3.2) and carries it first, against
 // CVE-2024-3596.
 package radius
@@ -123,6 +127,9 @@ type Options struct {
 	Resolver  Resolver              // of host names; nil: net.DefaultResolver
 	Log       *slog.Logger          // nil: discarded
 	Now       func() time.Time      // nil: time.Now
+
+	// TLS is how RADIUS over TLS is served beside UDP; nil: it is not.
+	TLS *TLSOptions
 
 	Readers     int           // goroutines that read; as many as there are processors, at most 8
 	Waiting     int           // requests being verified at a time; 16,384

@@ -28,6 +28,8 @@ type Server struct {
 	count   counters
 	waiting chan struct{} // a place for each request being verified
 	wg      sync.WaitGroup
+	tls     net.Listener // or nil
+	links   links
 	// resolveNow holds one when host names are to be resolved before their time.
 	resolveNow chan struct{}
 }
@@ -59,14 +61,29 @@ func Listen(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for RADIUS on %s: %w", opts.Address, err)
 	}
 	growBuffer(s.conn, receiveBuffer, opts.Log)
+	if opts.TLS != nil {
+		if s.tls, err = net.Listen("tcp", opts.TLS.Address); err != nil {
+			_ = s.conn.Close()
+			return nil, fmt.Errorf("listen for RADIUS over TLS on %s: %w", opts.TLS.Address, err)
+		}
+	}
 	return s, nil
 }
 
 // Addr is the address that the server listens on.
 func (s *Server) Addr() netip.AddrPort { return s.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-// Close gives the socket back.
-func (s *Server) Close() error { return s.conn.Close() }
+// TLSAddr is the address that the server listens on for TLS; it is served with Options.TLS only.
+func (s *Server) TLSAddr() netip.AddrPort { return s.tls.Addr().(*net.TCPAddr).AddrPort() }
+
+// Close gives the sockets back.
+func (s *Server) Close() error {
+	err := s.conn.Close()
+	if s.tls != nil {
+		err = errors.Join(err, s.tls.Close())
+	}
+	return err
+}
 
 // Serve answers until ctx ends. It then reads no more, waits for the requests being verified (at
 // most Deadline; those that wait for a person are told that their time is up), answers them, and closes
@@ -87,15 +104,23 @@ func (s *Server) Serve(ctx context.Context) error {
 		beside.Go(func() { s.keepHeard(side) })
 	}
 
-	failed := make(chan error, s.opts.Readers)
+	readers := s.opts.Readers
+	failed := make(chan error, readers+1)
 	for range s.opts.Readers {
 		go func() { failed <- s.read(ctx, work) }()
 	}
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	if s.tls != nil {
+		readers++
+		go func() { failed <- s.serveTLS(reading, work) }()
+	}
 	var err error
-	for range s.opts.Readers {
+	for range readers {
 		if e := <-failed; e != nil && err == nil {
 			err = e
 			_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // the others end as well
+			stopReading()
 		}
 	}
 	patience := time.AfterFunc(s.opts.Deadline, cancel)

@@ -7,6 +7,7 @@ type counters struct {
 	received, accepted, rejected, repeated, status          atomic.Uint64
 	unknownSource, malformed, unauthentic, overload, forgot atomic.Uint64
 	unsupported, late, challenged, handedOn                 atomic.Uint64
+	tlsAccepted, tlsRefused                                 atomic.Uint64
 }
 
 // Stats is what a Server has counted since it started.
@@ -25,6 +26,8 @@ type Stats struct {
 	Late          uint64 // answers after the deadline
 	Challenged    uint64 // Access-Challenge, repetitions not counted
 	HandedOn      uint64 // not answered, for another appliance to go on with
+	TLSAccepted   uint64 // connections over TLS from gateways that are known
+	TLSRefused    uint64 // connections over TLS that were closed: no or a wrong certificate, too many, or no TLS at all
 }
 
 // Stats returns the counters as they stand.
@@ -36,5 +39,6 @@ func (s *Server) Stats() Stats {
 		Malformed: c.malformed.Load(), Unauthentic: c.unauthentic.Load(), Unsupported: c.unsupported.Load(),
 		Overload: c.overload.Load(), Forgotten: c.forgot.Load(), Late: c.late.Load(),
 		Challenged: c.challenged.Load(), HandedOn: c.handedOn.Load(),
+		TLSAccepted: c.tlsAccepted.Load(), TLSRefused: c.tlsRefused.Load(),
 	}
 }

@@ -22,9 +22,11 @@ const (
 	maxListed    = 64   // client networks or origins of one integration
 	maxPage      = 1000 // devices of one page
 	maxOrigin    = 300  // octets
-	maxNote      = 1000 // characters
-	maxPolicies  = 1000 // user policies named at once
-	maxRules     = 1000 // assignment rules
+	// maxCertificates bounds those of one gateway, and their names.
+	maxCertificates = 16
+	maxNote         = 1000 // characters
+	maxPolicies     = 1000 // user policies named at once
+	maxRules        = 1000 // assignment rules
 )
 
 // checkText refuses what is too long, is not UTF-8, or has control characters. Everything else is

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -23,7 +26,7 @@ func checkIntegration(i sallyport.Integration) error {
 
 // IntegrationProblems says what PutIntegration would refuse in an integration, in words for people by the name of
 // the field: nickname, kind, note, secret, messageAuthenticator, clients, hosts, origins, language, experience,
-// passwordEncoding, passcodeSeparator, attributes.
+// passwordEncoding, passcodeSeparator, attributes, tls.
 func IntegrationProblems(i sallyport.Integration) map[string]string {
 	out := map[string]string{}
 	for _, p := range integrationChecks(i) {
@@ -53,6 +56,7 @@ func integrationChecks(i sallyport.Integration) []fieldCheck {
 		{"messageAuthenticator", checkPolicy(i.MessageAuthenticator)},
 		{"clients", checkClients(i)},
 		{"hosts", checkHosts(i.Hosts)},
+		{"tls", checkRADIUSTLS(i.TLS)},
 		{"origins", checkOrigins(i.Origins)},
 		{"language", checkLanguage(i.Language)},
 		{"experience", checkExperience(i.Experience)},
@@ -60,6 +64,38 @@ func integrationChecks(i sallyport.Integration) []fieldCheck {
 		{"passcodeSeparator", checkSeparator(i.PasscodeSeparator)},
 		{"attributes", radiusattr.Check(i.Attributes)},
 	}
+}
+
+// checkRADIUSTLS takes fingerprints, and an authority with the names that its certificates have to be for.
+func checkRADIUSTLS(v sallyport.RADIUSTLS) error {
+	if len(v.Fingerprints) > maxCertificates || len(v.Names) > maxCertificates {
+		return invalidf("A gateway may have at most %d certificates and names.", maxCertificates)
+	}
+	for n, f := range v.Fingerprints {
+		if b, err := hex.DecodeString(f); err != nil || len(b) != sha256.Size || strings.ToLower(f) != f {
+			return invalidf("%.80q is not the SHA-256 of a certificate: write 64 hexadecimal digits in lower case.", f)
+		}
+		if slices.Contains(v.Fingerprints[:n], f) {
+			return invalidf("A certificate stands in the list twice.")
+		}
+	}
+	for n, name := range v.Names {
+		if !canonicalHost(name) {
+			return invalidf("%.80q is not a name of a certificate: use a host name in lower case or an address.", name)
+		}
+		if slices.Contains(v.Names[:n], name) {
+			return invalidf("The name %s stands in the list twice.", name)
+		}
+	}
+	switch {
+	case v.Authority == "" && len(v.Names) > 0:
+		return invalidf("Names of certificates need the authority that signs them.")
+	case v.Authority != "" && len(v.Names) == 0:
+		return invalidf("An authority signs many certificates: say which names the gateway's is for.")
+	case v.Authority != "" && checkAuthority(v.Authority) != nil:
+		return invalidf("The authority is not certificates in PEM, or too many.")
+	}
+	return nil
 }
 
 func checkNote(s string) error {
@@ -139,7 +175,7 @@ func checkHosts(hosts []string) error {
 
 func checkClients(i sallyport.Integration) error {
 	clients := i.Clients
-	if n := len(clients) + len(i.Hosts); n == 0 || n > maxListed {
+	if n := len(clients) + len(i.Hosts); n == 0 && !i.TLS.Allowed() || n > maxListed {
 		return invalidf("An integration needs 1 to %d addresses, networks or host names that its requests come from.", maxListed)
 	}
 	seen := make(map[netip.Prefix]bool, len(clients))

@@ -15,7 +15,7 @@ import (
 
 const integrationColumns = `id, kind, nickname, note, sealed_secret, sealed_previous_secret, previous_until,
 	message_authenticator, message_authenticator_seen, allow_non_licensed, attributes, language,
-	experience, password_encoding, passcode_separator, ask_method, version`
+	experience, password_encoding, passcode_separator, ask_method, version, sealed_tls`
 
 // writeIntegration writes all of an integration: a new row with version 1, the row that is there otherwise.
 func (s *Store) writeIntegration(ctx context.Context, tx *sql.Tx, i sallyport.Integration) error {
@@ -27,17 +27,23 @@ func (s *Store) writeIntegration(ctx context.Context, tx *sql.Tx, i sallyport.In
 	if i.PreviousSecret != "" {
 		previous = s.box.seal(previousPlace(i.ID, i.PreviousUntil), []byte(i.PreviousSecret))
 	}
+	var secured []byte
+	if text, err := json.Marshal(i.TLS); err != nil {
+		return fmt.Errorf("encode TLS settings: %w", err)
+	} else if string(text) != "{}" {
+		secured = s.box.seal(tlsPlace(i.ID), text)
+	}
 	statement := `INSERT INTO integrations (` + integrationColumns + `, nickname_folded)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`
 	if i.Version > 1 {
 		statement = `UPDATE integrations SET kind = $2, nickname = $3, note = $4, sealed_secret = $5, sealed_previous_secret = $6,
 			previous_until = $7, message_authenticator = $8, message_authenticator_seen = $9, allow_non_licensed = $10,
 			attributes = $11, language = $12, experience = $13, password_encoding = $14, passcode_separator = $15, ask_method = $16,
-			version = $17, nickname_folded = $18 WHERE id = $1`
+			version = $17, sealed_tls = $18, nickname_folded = $19 WHERE id = $1`
 	}
 	if _, err := tx.ExecContext(ctx, statement, string(i.ID), i.Kind, i.Nickname, i.Note, s.box.seal(secretPlace(i.ID), []byte(i.Secret)),
 		previous, neverZero(i.PreviousUntil), string(i.MessageAuthenticator), neverZero(i.MessageAuthenticatorSeen), bit(i.AllowNonLicensed),
-		string(attributes), i.Language, string(i.Experience), string(i.PasswordEncoding), i.PasscodeSeparator, bit(i.AskMethod), i.Version, fold(i.Nickname)); err != nil {
+		string(attributes), i.Language, string(i.Experience), string(i.PasswordEncoding), i.PasscodeSeparator, bit(i.AskMethod), i.Version, secured, fold(i.Nickname)); err != nil {
 		return fmt.Errorf("write integration: %w", err)
 	}
 	return writeLists(ctx, tx, i)
@@ -55,6 +61,7 @@ func writeLists(ctx context.Context, tx *sql.Tx, i sallyport.Integration) error 
 		{"integration_clients", "prefix", clients},
 		{"integration_hosts", "host", i.Hosts},
 		{"integration_origins", "origin", i.Origins},
+		{"integration_certificates", "fingerprint", i.TLS.Fingerprints},
 	} {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM `+list.table+` WHERE integration_id = $1`, string(i.ID)); err != nil {
 			return fmt.Errorf("clear %s: %w", list.table, err)
@@ -81,6 +88,10 @@ func checkOwn(ctx context.Context, tx *sql.Tx, i sallyport.Integration) error {
 	for _, host := range i.Hosts {
 		rivals = append(rivals, rival{"The host name %[1]s belongs to the integration %[2]q already.",
 			`SELECT i.nickname FROM integration_hosts h JOIN integrations i ON i.id = h.integration_id WHERE h.host = $1 AND i.id <> $2`, host})
+	}
+	for _, f := range i.TLS.Fingerprints {
+		rivals = append(rivals, rival{"The certificate %[1]s belongs to the integration %[2]q already.",
+			`SELECT i.nickname FROM integration_certificates c JOIN integrations i ON i.id = c.integration_id WHERE c.fingerprint = $1 AND i.id <> $2`, f})
 	}
 	for _, r := range rivals {
 		var other string
@@ -113,12 +124,12 @@ func (s *Store) readIntegrations(ctx context.Context, tx *sql.Tx, only sallyport
 }
 
 func (s *Store) scanIntegration(rows *sql.Rows) (i sallyport.Integration, err error) {
-	var secret, previous []byte
+	var secret, previous, secured []byte
 	var until, seen, nonLicensed, ask int64
 	var attributes string
 	if err := rows.Scan(&i.ID, &i.Kind, &i.Nickname, &i.Note, &secret, &previous, &until,
 		&i.MessageAuthenticator, &seen, &nonLicensed, &attributes, &i.Language,
-		&i.Experience, &i.PasswordEncoding, &i.PasscodeSeparator, &ask, &i.Version); err != nil {
+		&i.Experience, &i.PasswordEncoding, &i.PasscodeSeparator, &ask, &i.Version, &secured); err != nil {
 		return i, err
 	}
 	i.PreviousUntil, i.MessageAuthenticatorSeen, i.AllowNonLicensed = orNever(until), orNever(seen), nonLicensed == 1
@@ -134,6 +145,14 @@ func (s *Store) scanIntegration(rows *sql.Rows) (i sallyport.Integration, err er
 		return i, err
 	}
 	i.Secret = sallyport.Secret(plain)
+	if secured != nil {
+		if plain, err = s.box.open(tlsPlace(i.ID), secured); err != nil {
+			return i, err
+		}
+		if err := json.Unmarshal(plain, &i.TLS); err != nil {
+			return i, fmt.Errorf("decode TLS settings: %w", err)
+		}
+	}
 	if previous != nil {
 		if plain, err = s.box.open(previousPlace(i.ID, i.PreviousUntil), previous); err != nil {
 			return i, err
@@ -193,6 +212,10 @@ func readList(ctx context.Context, tx *sql.Tx, only sallyport.IntegrationID, que
 
 func secretPlace(id sallyport.IntegrationID) place {
 	return place{table: "integrations", column: "sealed_secret", row: string(id)}
+}
+
+func tlsPlace(id sallyport.IntegrationID) place {
+	return place{table: "integrations", column: "sealed_tls", row: string(id)}
 }
 
 // previousPlace binds the secret that is being replaced to its end, which nobody can put off in the database.

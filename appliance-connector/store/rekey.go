@@ -32,7 +32,7 @@ type sealedColumn struct {
 
 // sealedTables are all tables with sealed values but meta.
 var sealedTables = []sealedTable{
-	{"integrations", []string{"id"}, []sealedColumn{{"sealed_secret", nil}, {"sealed_previous_secret", []string{"previous_until"}}}},
+	{"integrations", []string{"id"}, []sealedColumn{{"sealed_secret", nil}, {"sealed_previous_secret", []string{"previous_until"}}, {"sealed_tls", nil}}},
 	{"devices", []string{"id"}, []sealedColumn{
 		{"sealed_seed", []string{"account", "public_key"}},
 		{"sealed_details_key", []string{"account", "public_key"}},

@@ -20,6 +20,8 @@ type gateway struct {
 	experience, encoding, separator              string
 	clients, origins                             []string
 	nonLicensed, askMethod                       bool
+	fingerprints, tlsNames                       []string
+	tlsAuthority                                 string
 }
 
 func (g *gateway) flags(c *cobra.Command) {
@@ -35,11 +37,15 @@ func (g *gateway) flags(c *cobra.Command) {
 	f.StringVar(&g.encoding, "password-encoding", "utf-8", "how the gateway writes names and passwords: utf-8 or windows-1252")
 	f.StringVar(&g.separator, "passcode-separator", "", "lets users type password and code, or password and push, into one field with this mark between; for legacy and both")
 	f.BoolVar(&g.askMethod, "ask-method", false, "have users who have several second factors choose one before a phone is asked; for legacy and both")
+	f.StringArrayVar(&g.fingerprints, "tls-fingerprint", nil, "SHA-256 of a certificate by which it is known over TLS, as 'openssl x509 -noout -fingerprint -sha256' prints it; may be given more than once")
+	f.StringVar(&g.tlsAuthority, "tls-ca", "", "PEM file with the authority of the certificates by which it is known over TLS; needs --tls-name")
+	f.StringArrayVar(&g.tlsNames, "tls-name", nil, "host name or address that its certificate of that authority is for; may be given more than once")
+	_ = c.MarkFlagFilename("tls-ca", "pem", "crt", "cer")
 	_ = c.RegisterFlagCompletionFunc("experience", cobra.FixedCompletions([]string{"cloud", "legacy", "both"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("password-encoding", cobra.FixedCompletions([]string{"utf-8", "windows-1252"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("message-authenticator", cobra.FixedCompletions([]string{"always", "never", "once_seen"}, cobra.ShellCompDirectiveNoFileComp))
 	completes(c, values(sallyport.Languages()...), "language")
-	for _, name := range []string{"nickname", "note", "client", "origin", "passcode-separator"} {
+	for _, name := range []string{"nickname", "note", "client", "origin", "passcode-separator", "tls-fingerprint", "tls-name"} {
 		_ = c.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 }
@@ -72,7 +78,33 @@ func (g *gateway) apply(c *cobra.Command, in *sallyport.Integration) error {
 		in.Language = g.language
 	}
 	g.applyLegacy(changed, in)
-	return nil
+	return g.applyTLS(changed, in)
+}
+
+// applyTLS changes what was given of how the gateway is known over TLS; "" ends what was.
+func (g *gateway) applyTLS(changed func(string) bool, in *sallyport.Integration) (err error) {
+	given := func(list []string) (out []string) {
+		for _, s := range list {
+			if s != "" {
+				out = append(out, strings.ToLower(s))
+			}
+		}
+		return out
+	}
+	if changed("tls-fingerprint") {
+		in.TLS.Fingerprints = given(g.fingerprints)
+		for n, f := range in.TLS.Fingerprints { // as programs print it
+			f = strings.TrimPrefix(f, "sha256 fingerprint=")
+			in.TLS.Fingerprints[n] = strings.ReplaceAll(f, ":", "")
+		}
+	}
+	if changed("tls-name") {
+		in.TLS.Names = given(g.tlsNames)
+	}
+	if changed("tls-ca") {
+		in.TLS.Authority, err = authorityFile(g.tlsAuthority)
+	}
+	return err
 }
 
 // applyLegacy changes what was given of logins in RADIUS.

@@ -32,6 +32,7 @@ type integrationLine struct {
 	PasswordEncoding         sallyport.PasswordEncoding     `json:"passwordEncoding"`
 	PasscodeSeparator        string                         `json:"passcodeSeparator,omitempty"`
 	AskMethod                bool                           `json:"askMethod"`
+	TLS                      *sallyport.RADIUSTLS           `json:"tls,omitempty"`
 	Attributes               []sallyport.GroupAttribute     `json:"attributes"`
 	PreviousUntil            time.Time                      `json:"previousSecretUntil,omitzero"`
 	Version                  int64                          `json:"version"`
@@ -39,13 +40,32 @@ type integrationLine struct {
 }
 
 func lineOf(in sallyport.Integration) integrationLine {
+	var secured *sallyport.RADIUSTLS
+	if in.TLS.Allowed() {
+		secured = &in.TLS
+	}
 	return integrationLine{
 		ID: in.ID, Kind: in.Kind, Nickname: in.Nickname, Note: in.Note, Clients: orEmpty(in.Clients), Hosts: orEmpty(in.Hosts), Origins: orEmpty(in.Origins),
 		MessageAuthenticator: in.MessageAuthenticator, MessageAuthenticatorSeen: in.MessageAuthenticatorSeen,
 		AllowNonLicensed: in.AllowNonLicensed, Language: in.Language, Attributes: orEmpty(in.Attributes), PreviousUntil: in.PreviousUntil, Version: in.Version,
 		Experience: cmp.Or(in.Experience, sallyport.ExperienceCloud), PasswordEncoding: cmp.Or(in.PasswordEncoding, sallyport.PasswordUTF8),
-		PasscodeSeparator: in.PasscodeSeparator, AskMethod: in.AskMethod,
+		PasscodeSeparator: in.PasscodeSeparator, AskMethod: in.AskMethod, TLS: secured,
 	}
+}
+
+// tlsText says by what the gateway is known over TLS.
+func (l integrationLine) tlsText() string {
+	if l.TLS == nil {
+		return ""
+	}
+	var out []string
+	for _, f := range l.TLS.Fingerprints {
+		out = append(out, "certificate "+f)
+	}
+	if l.TLS.Authority != "" {
+		out = append(out, "certificates of its authority for "+strings.Join(l.TLS.Names, ", "))
+	}
+	return strings.Join(out, "; ")
 }
 
 // orEmpty is a list that programs see as [] and not as null.
@@ -184,7 +204,7 @@ func printIntegration(w io.Writer, l integrationLine) {
 	rows := [][2]string{
 		{"Nickname", l.Nickname}, {"Id", string(l.ID)}, {"Kind", l.Kind}, {"Note", l.Note}, {"RADIUS clients", l.clientsText()},
 		{"Origins", strings.Join(l.Origins, ", ")}, {"Message-Authenticator", "demanded " + l.demandText()}, {"Users without a licence", nonLicensed}, {"Language", l.Language},
-		{"Experience", string(l.Experience)}, {"Names and passwords", string(l.PasswordEncoding)}, {"Password and code in one field", l.oneFieldText()},
+		{"Experience", string(l.Experience)}, {"Names and passwords", string(l.PasswordEncoding)}, {"Password and code in one field", l.oneFieldText()}, {"Known over TLS by", l.tlsText()},
 	}
 	if l.AskMethod {
 		rows = append(rows, [2]string{"Second factor", "users with several choose one first"})

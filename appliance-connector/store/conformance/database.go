@@ -230,6 +230,10 @@ func edited(t *testing.T, e Engine) {
 			`UPDATE integrations SET sealed_secret = (SELECT sealed_secret FROM integrations WHERE id = 'b') WHERE id = 'a'`,
 			func(ctx context.Context, s *store.Store) error { _, err := s.Integrations(ctx); return err },
 		},
+		"TLS settings of another integration": {
+			`UPDATE integrations SET sealed_tls = (SELECT sealed_tls FROM integrations WHERE id = 'b') WHERE id = 'a'`,
+			func(ctx context.Context, s *store.Store) error { _, err := s.Integrations(ctx); return err },
+		},
 		"details key for a seed": {
 			`UPDATE devices SET sealed_seed = sealed_details_key`,
 			func(ctx context.Context, s *store.Store) error { _, err := s.Devices(ctx, alice); return err },
@@ -254,7 +258,9 @@ func edited(t *testing.T, e Engine) {
 		address := e.Fresh(t)
 		s, ctx := Open(t, address), t.Context()
 		must(t, putIntegration(ctx, s, NewIntegration("a", 1)))
-		must(t, putIntegration(ctx, s, NewIntegration("b", 2)))
+		second := NewIntegration("b", 2)
+		second.TLS.Fingerprints = []string{fingerprintOf("0a")}
+		must(t, putIntegration(ctx, s, second))
 		must(t, s.PutDevice(ctx, NewDevice("phone", alice)))
 		must(t, s.PutEnrolment(ctx, store.Enrolment{ID: "e1", Account: alice, Secret: Master(), Created: start, Expires: start.Add(time.Hour)}))
 		must(t, s.PutInvite(ctx, store.Invite{ID: "i1", Secret: "x", Created: start, Expires: start.Add(time.Hour)}))

@@ -25,6 +25,9 @@ func putIntegration(ctx context.Context, s *store.Store, i sallyport.Integration
 	return err
 }
 
+// fingerprintOf makes up the fingerprint of a certificate.
+func fingerprintOf(pair string) string { return strings.Repeat(pair, 32) }
+
 func integrationComesBack(t *testing.T, e Engine) {
 	s, ctx := Open(t, e.Fresh(t)), t.Context()
 	want := NewIntegration("a", 1)
@@ -32,6 +35,7 @@ func integrationComesBack(t *testing.T, e Engine) {
 	want.Hosts = []string{"vpn2.hospital.example", "vpn1.hospital.example"}
 	want.Origins = []string{"https://vpn.example.org:8443", "http://192.0.2.1", "https://[2001:db8::1]", "https://z.example"}
 	want.Note, want.Language, want.AllowNonLicensed = "Pair in the cellar.\nAsk Bob.", "de", true
+	want.TLS = sallyport.RADIUSTLS{Fingerprints: []string{strings.Repeat("0a", 32), strings.Repeat("0b", 32)}, Authority: authority(t), Names: []string{"vpn.example.org", "192.0.2.1"}}
 	want.Experience, want.PasswordEncoding, want.PasscodeSeparator, want.AskMethod = sallyport.ExperienceBoth, sallyport.PasswordWindows1252, ",", true
 	want.PreviousSecret, want.PreviousUntil = "the secret before", start.Add(time.Hour)
 	want.Attributes = []sallyport.GroupAttribute{
@@ -288,6 +292,16 @@ func integrationConflicts(t *testing.T, e Engine) {
 	}
 	_, err = s.Integration(ctx, "b")
 	wantCode(t, err, sallyport.CodeNotFound) // nothing of it was saved
+	secured := NewIntegration("d", 4)
+	secured.Clients, secured.TLS.Fingerprints = nil, []string{strings.Repeat("0c", 32)}
+	must(t, putIntegration(ctx, s, secured)) // it asks over TLS alone
+	same.Clients, same.TLS = same.Clients[:1], secured.TLS
+	err = putIntegration(ctx, s, same)
+	wantCode(t, err, sallyport.CodeConflict)
+	if m := sallyport.ErrorMessage(err); !strings.Contains(m, `"VPN d"`) {
+		t.Errorf("the message %q does not name the other", m)
+	}
+	same.TLS = sallyport.RADIUSTLS{}
 	named := NewIntegration("c", 3)
 	named.Hosts = []string{"vpn.hospital.example"}
 	must(t, putIntegration(ctx, s, named))
@@ -367,9 +381,23 @@ func integrationRefused(t *testing.T, e Engine) {
 		"odd policy":        func(i *sallyport.Integration) { i.MessageAuthenticator = "sometimes" },
 		"note of 1 MB":      func(i *sallyport.Integration) { i.Note = strings.Repeat("a", 1<<20) },
 		"note with NUL":     func(i *sallyport.Integration) { i.Note = "a\x00" },
-		"odd language":      func(i *sallyport.Integration) { i.Language = "../de" },
-		"no such language":  func(i *sallyport.Integration) { i.Language = "pt" },
-		"endless secret":    func(i *sallyport.Integration) { i.PreviousSecret = "x" },
+		"short fingerprint": func(i *sallyport.Integration) { i.TLS.Fingerprints = []string{"0a"} },
+		"in capitals":       func(i *sallyport.Integration) { i.TLS.Fingerprints = []string{strings.Repeat("0A", 32)} },
+		"fingerprint twice": func(i *sallyport.Integration) {
+			i.TLS.Fingerprints = []string{strings.Repeat("0a", 32), strings.Repeat("0a", 32)}
+		},
+		"many certificates":       func(i *sallyport.Integration) { i.TLS.Fingerprints = make([]string, 17) },
+		"names without authority": func(i *sallyport.Integration) { i.TLS.Names = []string{"vpn.example"} },
+		"authority without names": func(i *sallyport.Integration) { i.TLS.Authority = authority(t) },
+		"authority that is no": func(i *sallyport.Integration) {
+			i.TLS = sallyport.RADIUSTLS{Authority: "hello", Names: []string{"vpn.example"}}
+		},
+		"name with a star": func(i *sallyport.Integration) {
+			i.TLS = sallyport.RADIUSTLS{Authority: authority(t), Names: []string{"*.example"}}
+		},
+		"no such language": func(i *sallyport.Integration) { i.Language = "pt" },
+		"odd language":     func(i *sallyport.Integration) { i.Language = "../de" },
+		"endless secret":   func(i *sallyport.Integration) { i.PreviousSecret = "x" },
 		"secret to be sent": func(i *sallyport.Integration) {
 			i.Attributes = []sallyport.GroupAttribute{{Attribute: 2, Type: "text", Values: []string{"x"}}}
 		},

@@ -19,6 +19,7 @@ func rekeyed(t *testing.T, e Engine) {
 	s, other, ctx := Open(t, address), Open(t, address), t.Context()
 	i := NewIntegration("a", 1)
 	i.PreviousSecret, i.PreviousUntil = "secret-before", start.Add(time.Hour)
+	i.TLS.Fingerprints = []string{strings.Repeat("0a", 32)}
 	must(t, putIntegration(ctx, s, i))
 	for n := range 1100 { // more than a page
 		must(t, s.PutEnrolment(ctx, store.Enrolment{ID: sallyport.EnrolmentID(fmt.Sprint("e", n)), Account: alice, Secret: Master(), Created: start, Expires: start.Add(time.Hour)}))
@@ -122,6 +123,7 @@ func readsAll(t *testing.T, s *store.Store) {
 		"PIN":          pin != nil && pin.Hash == NewOTPPIN(alice).Hash,
 		"token server": servers.Servers[0].Secret == "token-server-secret",
 		"message":      message.Text == newMail("m1").Text,
+		"TLS settings": len(i.TLS.Fingerprints) == 1,
 		"integration":  i.Secret == NewIntegration("a", 1).Secret && i.PreviousSecret == "secret-before", "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
 		"enrolment": bytes.Equal(enrolment.Secret, Master()), "invitation": invites[0].Secret == "JOIN-CODE", "password": hash == "hash-of-b",
 		"seed": string(seed) == "seed-of-b", "passkey": string(keys[0].Kept) == `{"counter":1}`, "session": string(session.CSRF) == "csrf-secret-of-a-session",
