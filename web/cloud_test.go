@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -48,6 +49,10 @@ type fakeCloud struct {
 	before func(kind string, w http.ResponseWriter, r *http.Request) bool
 	// statement may change the key statement before it is signed.
 	statement func(map[string]any)
+	// more are parts of another release, by name.
+	more map[string]string
+	// language is that of the integration.
+	language string
 }
 
 type fakeLogin struct {
@@ -56,8 +61,10 @@ type fakeLogin struct {
 	user     string
 	password string
 	origin   string
+	language string
+	shows    []string
 	channel  sealed.Channel
-	said     chan map[string]string
+	said     chan map[string]any
 
 	mu      sync.Mutex
 	version uint32
@@ -78,7 +85,7 @@ func newCloud(t *testing.T) *fakeCloud {
 	scripts, err := embed.NewServer(t.Context(), nil)
 	must(t, err)
 	mux.HandleFunc("GET /embed/v1/abc/f5.js", c.handle("script", c.script))
-	mux.HandleFunc("GET /embed/v1/part/{file}", c.handle("part", scripts.ServeHTTP))
+	mux.HandleFunc("GET /embed/v1/part/{file}", c.handle("part", c.part(scripts)))
 	mux.HandleFunc("POST /v1/logins", c.handle("begin", c.begin))
 	mux.HandleFunc("POST /v1/logins/{id}/credentials", c.handle("credentials", c.credentials))
 	mux.HandleFunc("GET /v1/logins/{id}/events", c.handle("events", c.events))
@@ -148,18 +155,35 @@ func (c *fakeCloud) pin() string {
 }
 
 func (c *fakeCloud) tag() string {
-	return fmt.Sprintf(`%s<script src="%s/embed/v1/abc/f5.js" crossorigin="anonymous" data-access-token="%s" data-key="%s"></script>`,
-		web.Guard, c.url(), c.accessToken(), c.pin())
+	return fmt.Sprintf(`%s<script src="%s/embed/v1/abc/f5.js" crossorigin="anonymous" data-access-token="%s" data-key="%s" data-lang="%s"></script>`,
+		web.Guard, c.url(), c.accessToken(), c.pin(), c.language)
 }
 
 func (c *fakeCloud) modernAddress() string {
 	t := strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(c.accessToken()), "=")
-	return c.url() + "/embed/v1/abc/f5.js#t=" + t + "&k=" + c.pin()
+	return c.url() + "/embed/v1/abc/f5.js#t=" + t + "&k=" + c.pin() + "&l=" + c.language
 }
 
 func (c *fakeCloud) script(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-	_, _ = w.Write(web.Overlay())
+	overlay := web.Overlay()
+	for name, part := range c.more {
+		overlay = bytes.Replace(overlay, []byte("var PARTS = {"), []byte(`var PARTS = {"`+name+`":"`+web.PartHash([]byte(part))+`",`), 1)
+	}
+	_, _ = w.Write(overlay)
+}
+
+func (c *fakeCloud) part(next http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, part := range c.more {
+			if r.PathValue("file") == web.PartHash([]byte(part))+".js" {
+				w.Header().Set("Content-Type", "text/javascript")
+				_, _ = w.Write([]byte(part))
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	}
 }
 
 func (c *fakeCloud) begin(w http.ResponseWriter, r *http.Request) {
@@ -197,8 +221,9 @@ func p1363(x, y *big.Int) []byte {
 func (c *fakeCloud) credentials(w http.ResponseWriter, r *http.Request) {
 	raw, err := io.ReadAll(r.Body)
 	var in struct {
-		AccessToken, UserName, Kid, Enc, Ciphertext string
-		Iat                                         int64
+		AccessToken, UserName, Kid, Enc, Ciphertext, Language string
+		Shows                                                 []string
+		Iat                                                   int64
 	}
 	if err != nil || json.Unmarshal(raw, &in) != nil {
 		refuse(w, 400, sallyport.CodeInvalid)
@@ -228,8 +253,8 @@ func (c *fakeCloud) credentials(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l := &fakeLogin{
-		c: c, id: id, user: in.UserName, password: string(cred.Password), channel: cred.Channel, body: string(raw),
-		origin: r.Header.Get("Origin"), said: make(chan map[string]string, 16), changed: make(chan struct{}),
+		c: c, id: id, language: in.Language, shows: in.Shows, user: in.UserName, password: string(cred.Password), channel: cred.Channel, body: string(raw),
+		origin: r.Header.Get("Origin"), said: make(chan map[string]any, 16), changed: make(chan struct{}),
 	}
 	c.mu.Lock()
 	c.logins[id] = l
@@ -320,7 +345,7 @@ func (c *fakeCloud) messages(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		c.t.Errorf("message does not open: %v", err)
 	}
-	said := map[string]string{}
+	said := map[string]any{}
 	must(c.t, json.Unmarshal(plain, &said))
 	l.said <- said
 	select { // the test answers with the next view
@@ -390,7 +415,7 @@ func (l *fakeLogin) deny(reason sallyport.Reason) {
 }
 
 // heard waits for what the person said.
-func (l *fakeLogin) heard() map[string]string {
+func (l *fakeLogin) heard() map[string]any {
 	l.c.t.Helper()
 	select {
 	case m := <-l.said:

@@ -1,13 +1,12 @@
-/*!
- * Sallyport login overlay for BIG-IP APM. docs/protocol/browser.md describes what it speaks.
- *
- * Written in the syntax of 1999 on purpose: a browser that cannot be served must still be able to read
- * the file far enough to leave the page alone.
- *
- * This is the script that the gateway's page pins: the sign-in form, what seals and watches, and the way back to the
- * gateway's own form. What comes after the password, and every language but English, stands in overlay/, is pinned by
- * this script and loaded when it is needed.
- */
+/*! Sallyport login overlay for BIG-IP APM */
+// docs/protocol/browser.md describes what it speaks.
+//
+// Written in the syntax of 1999 on purpose: a browser that cannot be served must still be able to read
+// the file far enough to leave the page alone.
+//
+// This is the script that the gateway's page pins: the sign-in form, what seals and watches, and the way back to the
+// gateway's own form. What comes after the password, and every language but English, stands in overlay/, is pinned by
+// this script and loaded when it is needed.
 (function (window, document) {
   'use strict';
 
@@ -349,7 +348,7 @@
         a.down = k[0];
         a.up = k[1];
         return {
-          accessToken: tag.token, userName: a.user, kid: st.kid, iat: st.iat,
+          accessToken: tag.token, userName: a.user, kid: st.kid, iat: st.iat, language: language, shows: ['choose', 'passkey', 'enrol'],
           enc: encode(s.enc), ciphertext: encode(s.ciphertext)
         };
       });
@@ -636,7 +635,7 @@
   // --- Covering the page, and giving it back ---
 
   var sheets = []; // of parts
-  var tag, host, shadow, main, status, screen = '', unveil, viewport, ticking;
+  var tag, host, shadow, main, status, screen = '', unveil, viewport, leaving = [];
   var spoken, serving = false, handed = false, finished = false; // words there; our page; handed to the gateway; nothing more to show
 
   // Sheets made by script pass a site's content security policy; the style element is for browsers without them.
@@ -693,7 +692,7 @@
 
   function uncover() {
     if (attempt) cancel(attempt);
-    clearInterval(ticking);
+    leave();
     if (host) root.removeChild(host);
     if (viewport) document.head.removeChild(viewport);
     host = viewport = null;
@@ -777,7 +776,7 @@
   function put(name, children, focus) {
     if (finished) return;
     cover();
-    clearInterval(ticking);
+    leave();
     var where = el('p', { 'class': 'where' }, [drawing(24, [{ d: 'M4 21V4l9-2v20l-9-1zm9-17h7v17h-7M10 11v3' }]), el('span', { text: location.host })]);
     main.textContent = '';
     [where].concat(children).forEach(function (c) { if (c) main.appendChild(c); });
@@ -787,6 +786,8 @@
     var target = focus && byId(focus);
     if (target) target.focus();
   }
+
+  function leave() { leaving.splice(0).forEach(function (f) { f(); }); }
 
   function busy(id, on) {
     var b = byId(id);
@@ -915,7 +916,7 @@
     })));
   }
 
-  // A kind of prompt is shown by the part of its name, or by steps.js.
+  // A kind of prompt is shown by the part of its name, or by steps.js, which the others build on.
   function showPrompt(a, p) {
     var done = p.kind === 'done' && p.token;
     if (!done && p.kind !== 'denied') return withPart(a, PARTS[p.kind] ? p.kind : 'steps', p);
@@ -930,7 +931,7 @@
 
   function withPart(a, name, p) {
     var version = a.version, over = a.over;
-    return load(name).then(function (part) {
+    return load('steps').then(function () { return load(name); }).then(function (part) {
       if (a.version === version && !a.over === !over) part.show(a, p);
     }, function (e) {
       if (a.over && !over) return;
@@ -946,7 +947,7 @@
   // Says something to the appliance while the button shows that it is being said.
   function send(a, id, message) {
     busy(id, true);
-    return tell(a, message, true).then(null, function (e) {
+    return tell(a, message, !message.response).then(null, function (e) { // what answers a challenge answers no other
       e = asFailure(e);
       if (a.over) return;
       if (e.ended || e.code === 'untrusted' || e.code === 'expired') return fail(a, e);
@@ -972,10 +973,11 @@
   }
 
   function showExpired(link) {
+    var enrolling = attempt && /^enrol/.test(attempt.kind);
     if (attempt) cancel(attempt);
     put('expired', [
       title(say('expiredTitle')),
-      alertBox(say('expiredHelp')),
+      alertBox(say(enrolling ? 'expiredEnrol' : 'expiredHelp')),
       el('a', { id: 'restart', 'class': 'primary', href: link || '/', text: say('startAgain') })
     ], 'restart');
     finished = true;
@@ -993,7 +995,7 @@
   // What parts are built from: a part is document.currentScript.sallyport({}, function (kit) { ...; return {show: ...}; }).
   var kit = {
     // words
-    say: say, knows: knows,
+    say: say, knows: knows, language: function () { return language; },
     // building blocks
     el: el, drawing: drawing, title: title, button: button, textField: textField, choice: choice, alertBox: alertBox, byId: byId,
     sheet: function (css) {
@@ -1003,10 +1005,15 @@
     // the screen that is shown
     put: put, problem: problem, alarm: alarm, hint: hint, busy: busy, isBusy: isBusy,
     speak: function (text) { status.textContent = text; },
+    // Until the next screen; when it comes.
     every: function (ms, tick) {
-      clearInterval(ticking);
-      ticking = setInterval(tick, ms); // until the next screen
+      var timer = setInterval(tick, ms);
+      leaving.push(function () { clearInterval(timer); });
     },
+    leave: function (f) { leaving.push(f); },
+    screen: function () { return screen; },
+    focused: function () { return shadow.activeElement && shadow.activeElement.id; },
+    inputs: function () { return [].slice.call(main.querySelectorAll('input')); },
     // the login
     act: act, send: send, cancelButton: cancelButton, signIn: showSignIn, fail: fail, failure: failure,
     // other parts

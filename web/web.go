@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -121,9 +122,27 @@ func scripts(fsys fs.FS, english words) ([]Part, error) {
 		if data, err = put(strip(data), "document.currentScript.sallyport(", said); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		if data, err = vendor(fsys, data); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 		out = append(out, Part{base, data})
 	}
 	return out, nil
+}
+
+var vendored = regexp.MustCompile(`/\* (vendor/[a-z-]+\.js) \*/`)
+
+// vendor puts a library where its name stands in a part, as it is, with its licence.
+func vendor(fsys fs.FS, script []byte) ([]byte, error) {
+	m := vendored.FindSubmatch(script)
+	if m == nil {
+		return script, nil
+	}
+	library, err := fs.ReadFile(fsys, "overlay/"+string(m[1]))
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Replace(script, m[0], library, 1), nil
 }
 
 // translations are the words of every language but English, those of all scripts in one.
