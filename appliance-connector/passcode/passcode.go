@@ -64,6 +64,7 @@ type Checker struct {
 	Temporary TemporaryCodes
 	Tokens    Tokens // nil: there are none
 	PINs      PINs   // nil: there are none
+	Claims    Claims // nil: nobody claims tokens
 	Now       func() time.Time
 	Log       *slog.Logger
 

@@ -21,12 +21,8 @@ func (s *Store) AssignOTPToken(ctx context.Context, id sallyport.OTPTokenID, ver
 		case t.Account != "":
 			return conflictf("The OTP token %q belongs to %s. Take it from them first.", t.Serial, t.Account)
 		}
-		n, err := count(ctx, tx.Tx, `SELECT COUNT(*) FROM otp_tokens WHERE account = $1`, string(account))
-		if err == nil && n >= maxOTPTokens {
-			err = conflictf("This account has %d OTP tokens already. Take one away first.", maxOTPTokens)
-		}
 		t.Account, t.Assigned = account, fromMicros(micros(s.now()))
-		return err
+		return tx.checkRoomForToken(ctx, account)
 	})
 }
 

@@ -73,6 +73,7 @@ func suite() []conform {
 		{"an account has a few OTP tokens", otpTokensBounded},
 		{"an OTP code is used once by many at once", otpCodeAtOnce},
 		{"OTP codes only go forward", otpCodeForward},
+		{"an OTP token is claimed by one", otpTokenClaimed},
 		{"OTP tokens follow who is renamed and nobody else", otpTokensFollow},
 		{"an OTP token edited behind the store's back is not used", otpTokenEdited},
 		{"a PIN comes back as it was set", otpPINKept},

@@ -351,3 +351,34 @@ func otpTokenEdited(t *testing.T, e Engine) {
 		restore()
 	}
 }
+
+func otpTokenClaimed(t *testing.T, e Engine) {
+	address := e.Fresh(t)
+	s, ctx := Open(t, address), t.Context()
+	importTokens(t, s, NewOTPToken("FT-1"))
+	found := func(sallyport.OTPToken) (int64, int64, error) { return 29_000_000, 4, nil }
+	n := atOnce(t, address, func(ctx context.Context, s *store.Store) (bool, error) {
+		_, err := s.ClaimOTPToken(ctx, alice, "ft-1", sallyport.NewID(), found)
+		if sallyport.ErrorCode(err) == sallyport.CodeConflict {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	got := tokensBySerial(t, s)["FT-1"]
+	if n != 1 || got.Account != alice || got.Next != 29_000_001 || got.Drift != 4 || got.Version != 2 {
+		t.Errorf("%d of 1,000 claimed it: %+v", n, got)
+	}
+	importTokens(t, s, NewOTPToken("FT-2"))
+	refusal := sallyport.Errorf(sallyport.CodeDenied, "no", nil)
+	_, err := s.ClaimOTPToken(ctx, bob, "FT-2", "l1", func(sallyport.OTPToken) (int64, int64, error) { return 0, 0, refusal })
+	wantCode(t, err, sallyport.CodeDenied)
+	for range 2 {
+		if k, err := s.ClaimOTPToken(ctx, bob, "FT-2", "l1", found); err != nil || k.Account != bob || k.Seed != nil {
+			t.Errorf("claimed: %+v, %v", k, err)
+		}
+	}
+	_, err = s.ClaimOTPToken(ctx, bob, "FT-2", "l2", found)
+	wantCode(t, err, sallyport.CodeConflict)
+	_, err = s.ClaimOTPToken(ctx, bob, "FT-3", "l2", found)
+	wantCode(t, err, sallyport.CodeNotFound)
+}
