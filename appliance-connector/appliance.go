@@ -200,10 +200,11 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	}
 	standings := standing.New(s.store, time.Now, s.log)
 	s.records = activity.New(activity.Options{Store: s.store, Appliance: s.trust.Appliance, Life: login.Life, Now: time.Now, Log: s.log})
-	codes := &passcode.Checker{Store: s.store, Temporary: s.store, Tokens: s.store, PINs: s.store, Now: time.Now, Log: s.log}
+	codes := &passcode.Checker{Store: s.store, Temporary: s.store, Tokens: s.store, PINs: s.store, Claims: s.store, Now: time.Now, Log: s.log}
 	engine := login.New(login.Config{
 		Directory: asked{s.dir}, Standings: standings, Devices: standings, Challenges: s.phones, Codes: codes, TemporaryCodes: s.store,
 		Admitter: s.sync, Tokens: tokens, Counters: s.store, Recorder: s.records, Remembered: keeper(ring, s.store), Key: ring.Derive("login"),
+		Texts: messages{s.texts, s.store}, External: outside{s.tokens, s.store, ring.Derive("token server challenges")}, Apps: apps{s}, OTPTokens: codes,
 		Now: time.Now, Sleep: sleep, Log: s.log,
 	})
 	s.door = &overlay.Door{

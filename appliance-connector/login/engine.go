@@ -42,6 +42,8 @@ const (
 // happen when it fails; once it did not, the check must not be repeated by anybody. The account's name is filled whenever the account exists. An
 // error means that the directory gave no answer.
 type Directory interface {
+	// Present says the same of an account without its password, as far as that can be said: for logins that do without.
+	Present(ctx context.Context, userName string) (sallyport.AccountState, sallyport.Account, error)
 	Verify(ctx context.Context, userName string, password sallyport.Secret, onBind func() error) (sallyport.AccountState, sallyport.Account, error)
 }
 
@@ -64,6 +66,10 @@ type Challenges interface {
 // for the log.
 type Codes interface {
 	CheckCode(ctx context.Context, account sallyport.AccountName, code sallyport.Secret, request string, methods []sallyport.Method, sent []sallyport.Secret) (by sallyport.Method, why string, err error)
+	// LooksPasswordless reports whether what was typed as a password has the form of a code, or of a PIN and a code.
+	LooksPasswordless(typed sallyport.Secret) bool
+	// CheckWithoutPassword takes what was typed in the password's place in one of the ways, and says in which.
+	CheckWithoutPassword(ctx context.Context, account sallyport.AccountName, typed sallyport.Secret, request string, ways []sallyport.Combination) (by sallyport.Combination, why string, err error)
 }
 
 // Tokens makes gateway tokens.
@@ -111,6 +117,7 @@ type Config struct {
 	External   External
 	Passkeys   Passkeys
 	Apps       Apps
+	Serials    Serials
 	OTPTokens  OTPTokens
 	Remembered Remembered
 	Counters   Counters
@@ -173,6 +180,11 @@ func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
 	}
 	e.begun(s)
 	e.log(ctx, s, "credentials arrived", "step", 4, "integration", a.Integration.ID, "door", s.door(), "via", a.Via)
+	if s.door() == sallyport.DoorRADIUS && e.Codes.LooksPasswordless(a.Password) {
+		if next, decided, err := e.withoutPassword(ctx, s, a, start); decided || err != nil {
+			return next, err
+		}
+	}
 	state, account, err := e.Directory.Verify(ctx, a.UserName, a.Password, a.BindStarted)
 	if err != nil {
 		code := sallyport.CodeUnavailable

@@ -55,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	w.people = newPeople(w)
 	w.engine = login.New(login.Config{
 		Directory: w, Standings: w.people, Admitter: w.people, Devices: w.store, Challenges: w, Tokens: w.tokens, Key: ring.Derive("login"),
-		Codes:          &passcode.Checker{Store: w.store, Temporary: w.people, Now: w.clock, Log: slog.New(slog.DiscardHandler)},
+		Codes:          &passcode.Checker{Store: w.store, Temporary: w.people, Tokens: w.store, PINs: w.store, Claims: w.store, Now: w.clock, Log: slog.New(slog.DiscardHandler)},
 		TemporaryCodes: w.people, Recorder: &w.records, Counters: w.store,
 		Now: w.clock, Sleep: func(_ context.Context, d time.Duration) { w.slept += d }, Log: slog.New(slog.DiscardHandler),
 	})
@@ -63,6 +63,10 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) clock() time.Time { return w.now }
+
+func (w *world) Present(_ context.Context, name string) (sallyport.AccountState, sallyport.Account, error) {
+	return w.state, sallyport.Account{Name: sallyport.NewAccountName("HOSPITAL", name)}, w.dirErr
+}
 
 func (w *world) Verify(_ context.Context, name string, _ sallyport.Secret, onBind func() error) (sallyport.AccountState, sallyport.Account, error) {
 	if w.dirErr != nil {

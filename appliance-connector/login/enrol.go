@@ -14,10 +14,14 @@ import (
 type Apps interface {
 	// Invite opens an enrolment; its link is for the app.
 	Invite(ctx context.Context, account sallyport.AccountName) (Invitation, error)
-	// InviteSerial has the invitation reach the app that shows a serial number and a token code.
-	InviteSerial(ctx context.Context, account sallyport.AccountName, serial string, code sallyport.Secret) (Invitation, error)
 	// Await waits until the app has followed the invitation, and keeps the device as the account's. It can be repeated.
 	Await(ctx context.Context, account sallyport.AccountName, i Invitation) (name string, err error)
+}
+
+// Serials finds apps by what they show.
+type Serials interface {
+	// InviteSerial opens an enrolment, and has the invitation reach the app that shows a serial number and a token code.
+	InviteSerial(ctx context.Context, account sallyport.AccountName, serial string, code sallyport.Secret) (Invitation, error)
 }
 
 // Invitation is an open enrolment of the app.
@@ -172,10 +176,10 @@ func (e *Engine) Continue(ctx context.Context, s State) (State, error) {
 
 // EnrolSerial enrols the app by what it shows: its serial number and its token code.
 func (e *Engine) EnrolSerial(ctx context.Context, s State, serial string, code sallyport.Secret) (State, error) {
-	if !s.at(sallyport.EnrolStart, sallyport.EnrolApp) || !slices.Contains(s.Enrolling.Kinds, sallyport.AuthenticatorApp) {
+	if e.Serials == nil || !s.at(sallyport.EnrolStart, sallyport.EnrolApp) || !slices.Contains(s.Enrolling.Kinds, sallyport.AuthenticatorApp) {
 		return s, errStep
 	}
-	i, err := e.Apps.InviteSerial(ctx, s.Account, serial, code)
+	i, err := e.Serials.InviteSerial(ctx, s.Account, serial, code)
 	switch {
 	case refused(err):
 		e.log(ctx, s, "enrolment refused", "account", s.Account, "why", sallyport.ErrorMessage(err))

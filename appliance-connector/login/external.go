@@ -24,6 +24,7 @@ type External interface {
 type ExternalQuestion struct {
 	Login    sallyport.LoginID
 	Account  sallyport.AccountName
+	UserName string // as typed
 	Passcode sallyport.Secret
 	// Request names this try: repeated, it is the same.
 	Request string
@@ -49,7 +50,7 @@ func (e *Engine) askExternal(ctx context.Context, s State, code sallyport.Secret
 	if n > outsideBudget {
 		return e.wrong(ctx, s, "blocked after too many answers to the token server"), nil
 	}
-	a, err := e.External.Ask(ctx, ExternalQuestion{Login: s.Login, Account: s.Account, Passcode: code, Request: e.requestID(s), Expires: time.UnixMilli(s.End)})
+	a, err := e.External.Ask(ctx, ExternalQuestion{Login: s.Login, Account: s.Account, UserName: s.UserName, Passcode: code, Request: e.requestID(s), Expires: time.UnixMilli(s.End)})
 	if err != nil {
 		return s, unavailable(err)
 	}

@@ -92,7 +92,10 @@ type apps struct{ *outside }
 func (o apps) Invite(context.Context, sallyport.AccountName) (login.Invitation, error) {
 	return login.Invitation{ID: "e1", Link: "https://devices.example/e1#secret"}, nil
 }
-func (o apps) InviteSerial(_ context.Context, _ sallyport.AccountName, _ string, code sallyport.Secret) (login.Invitation, error) {
+
+type serials struct{ *outside }
+
+func (o serials) InviteSerial(_ context.Context, _ sallyport.AccountName, _ string, code sallyport.Secret) (login.Invitation, error) {
 	if code != o.code {
 		return login.Invitation{}, sallyport.Errorf(sallyport.CodeNotFound, "No app shows that.", nil)
 	}
@@ -122,7 +125,7 @@ var page = []sallyport.PromptKind{sallyport.PromptPasskey, sallyport.PromptEnrol
 // outside gives the engine all that can be asked for.
 func (w *world) outside() *outside {
 	o := &outside{followed: make(chan string, 1), code: "123456", passkey: `"good"`}
-	w.engine.Texts, w.engine.External, w.engine.Passkeys, w.engine.Apps, w.engine.OTPTokens = phoneBook{o}, tokenServer{o}, passkeys{o}, apps{o}, otpTokens{o}
+	w.engine.Texts, w.engine.External, w.engine.Passkeys, w.engine.Apps, w.engine.Serials, w.engine.OTPTokens = phoneBook{o}, tokenServer{o}, passkeys{o}, apps{o}, serials{o}, otpTokens{o}
 	w.people.standing.Workflow.Allowed = []sallyport.Combination{sallyport.PasswordAndApp, sallyport.PasswordAndSMS, sallyport.PasswordAndOTP,
 		sallyport.PasswordAndExternal, sallyport.PasswordAndPasskey}
 	return o

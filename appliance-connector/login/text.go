@@ -38,6 +38,7 @@ type Texts interface {
 // TextMessage is a message with a code.
 type TextMessage struct {
 	ID          string
+	Account     sallyport.AccountName
 	Number      sallyport.PhoneNumber
 	Code        sallyport.Secret
 	Application string
@@ -103,7 +104,7 @@ func (e *Engine) send(ctx context.Context, s State, number sallyport.PhoneNumber
 		return s, nil
 	}
 	err = e.Texts.Send(ctx, TextMessage{ID: hex.EncodeToString(e.draw("message", string(s.Login), string(number), strconv.Itoa(i))[:16]),
-		Number: number, Code: e.textCode(s, i), Application: s.Application, Language: s.Language, Life: TextLife})
+		Account: s.Account, Number: number, Code: e.textCode(s, i), Application: s.Application, Language: s.Language, Life: TextLife})
 	if err != nil {
 		e.Log.ErrorContext(ctx, "code not sent by SMS", "login", s.Login, "support_code", s.Support, "account", s.Account, "err", err)
 		e.tell(s, "code not sent by SMS", 6, map[string]string{"why": sallyport.ErrorMessage(err)})

@@ -40,7 +40,7 @@ const (
 
 // LooksPasswordless reports whether what was typed as a password has the form of a code of an OTP token, with or
 // without a PIN before it: so that nothing else is looked up.
-func LooksPasswordless(typed sallyport.Secret) bool {
+func (*Checker) LooksPasswordless(typed sallyport.Secret) bool {
 	if len(typed) < shortest || len(typed) > longest {
 		return false
 	}
@@ -55,7 +55,7 @@ func LooksPasswordless(typed sallyport.Secret) bool {
 // A PIN is looked at behind a right code only, which takes a while: the caller sees to it that refusals take the same
 // time.
 func (c *Checker) CheckWithoutPassword(ctx context.Context, account sallyport.AccountName, typed sallyport.Secret, request string, ways []sallyport.Combination) (by sallyport.Combination, why string, err error) {
-	if !LooksPasswordless(typed) {
+	if !c.LooksPasswordless(typed) {
 		return "", "not the digits of a code, or of a PIN and a code", nil
 	}
 	now := c.Now()

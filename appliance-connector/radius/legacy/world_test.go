@@ -106,6 +106,17 @@ func (w *world) code() string {
 	return string(c)
 }
 
+// Present is the directory that nobody gave a password.
+func (w *world) Present(_ context.Context, name string) (sallyport.AccountState, sallyport.Account, error) {
+	if w.down.Load() {
+		return "", sallyport.Account{}, errors.New("connection refused")
+	}
+	if name == "nobody" {
+		return sallyport.AccountUnknown, sallyport.Account{}, nil
+	}
+	return sallyport.AccountOK, sallyport.Account{Name: sallyport.NewAccountName("HOSPITAL", name)}, nil
+}
+
 // Verify is the directory: everybody has the same password, and "nobody" does not exist.
 func (w *world) Verify(ctx context.Context, name string, given sallyport.Secret, onBind func() error) (sallyport.AccountState, sallyport.Account, error) {
 	if w.down.Load() {
