@@ -69,26 +69,6 @@ func (a asked) Verify(ctx context.Context, name string, password sallyport.Secre
 	return r.State, r.Account, nil
 }
 
-func (a asked) Verify(ctx context.Context, name string, password sallyport.Secret, onBind func() error) (sallyport.AccountState, sallyport.Account, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	r, err := a.Directory.Verify(ctx, name, password, func() {
-		if err := onBind(); err != nil {
-			cancel(err)
-		}
-	})
-	if err != nil {
-		return "", sallyport.Account{}, err
-	}
-	return r.State, r.Account, nil
-}
-
-// Present is what the directory says of an account without its password.
-func (a asked) Present(ctx context.Context, name string) (sallyport.AccountState, sallyport.Account, error) {
-	r, err := a.Directory.Present(ctx, name)
-	return r.State, r.Account, err
-}
-
 // Invites keeps join codes in the store.
 type Invites struct{ *store.Store }
 
