@@ -329,6 +329,9 @@ func (e *Engine) Code(ctx context.Context, s State, code sallyport.Secret) (Stat
 	if by != "" {
 		s.Used = by
 		e.log(ctx, s, "passcode is right", "step", 10, "account", s.Account, "method", by)
+		if by == sallyport.MethodCode {
+			e.atHand(ctx, s)
+		}
 		return e.accept(ctx, s, "The password and the passcode are right.")
 	}
 	return e.wrong(ctx, s, why), nil

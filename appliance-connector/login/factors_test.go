@@ -442,22 +442,22 @@ func TestAnEnrollingStateFitsIntoRADIUS(t *testing.T) {
 func TestPushesThatNobodyApprovesAreFew(t *testing.T) {
 	w := newWorld(t)
 	w.enrol("alice")
-	for i := range 5 {
+	for i := range 8 {
 		w.answer(w.begin(sallyport.LoginID("l"+string(rune('a'+i)))), sallyport.DecisionDeny, "")
 	}
-	s := w.begin("l6")
+	s := w.begin("l9")
 	w.at(s, sallyport.PromptCode, sallyport.ReasonBlocked)
-	if len(w.pushes) != 5 {
+	if len(w.pushes) != 8 {
 		t.Errorf("%d pushes", len(w.pushes))
 	}
-	w.now = w.now.Add(10*time.Minute + time.Second)
-	s = w.begin("l7")
+	w.now = w.now.Add(24*time.Hour + time.Second)
+	s = w.begin("l10")
 	w.at(s, sallyport.PromptPush, "")
 	w.at(w.answer(s, sallyport.DecisionApprove, ""), sallyport.PromptDone, "") // and the count begins anew
-	for i := range 5 {
+	for i := range 8 {
 		w.answer(w.begin(sallyport.LoginID("m"+string(rune('a'+i)))), sallyport.DecisionDeny, "")
 	}
-	w.at(w.begin("m6"), sallyport.PromptCode, sallyport.ReasonBlocked)
+	w.at(w.begin("m9"), sallyport.PromptCode, sallyport.ReasonBlocked)
 }
 
 func TestNotMeStopsPushesAndRaisesTheAlarm(t *testing.T) {

@@ -9,11 +9,9 @@ import (
 
 // Push fatigue: who has the password must not be able to ring the phone until its owner gives in.
 const (
-	// pushBudget is how many pushes may go unapproved within pushWindow, and within pushDay; an approval forgets them.
-	pushBudget    = 5
-	pushWindow    = 10 * time.Minute
-	pushBudgetDay = 20
-	pushDay       = 24 * time.Hour
+	// pushBudget is how many pushes may go unapproved within pushWindow. An approval, or a right code of the app, forgets them.
+	pushBudget = 8
+	pushWindow = 24 * time.Hour
 	// notMeWindow is how long no push is sent after "this was not me".
 	notMeWindow = 30 * time.Minute
 )
@@ -21,7 +19,6 @@ const (
 // What is counted for an account.
 const (
 	countPush    = "push"
-	countPushDay = "push-day"
 	countNotMe   = "not-me"
 	countText    = "sms"
 	countOutside = "external"
@@ -45,27 +42,19 @@ func (e *Engine) pushBlocked(ctx context.Context, account sallyport.AccountName)
 	if n > 0 {
 		return `the user said "this was not me" a short while ago`, nil
 	}
-	for _, c := range []struct {
-		kind   string
-		window time.Duration
-		most   int
-	}{{countPush, pushWindow, pushBudget}, {countPushDay, pushDay, pushBudgetDay}} {
-		n, err := e.Counters.Failure(ctx, account, c.kind, now, c.window)
-		if err != nil {
-			return "", err
-		}
-		if n > c.most {
-			return "too many pushes were not approved within " + c.window.String(), nil
-		}
+	if n, err = e.Counters.Failure(ctx, account, countPush, now, pushWindow); err != nil {
+		return "", err
+	}
+	if n > pushBudget {
+		return "too many pushes were not approved within " + pushWindow.String(), nil
 	}
 	return "", nil
 }
 
-func (e *Engine) pushApproved(ctx context.Context, s State) {
-	for _, kind := range []string{countPush, countPushDay} {
-		if err := e.Counters.ResetFailures(ctx, s.Account, kind); err != nil {
-			e.Log.WarnContext(ctx, "pushes that were not approved are still counted", "account", s.Account, "err", err)
-		}
+// atHand forgets the pushes that were not approved: the phone is in its owner's hand.
+func (e *Engine) atHand(ctx context.Context, s State) {
+	if err := e.Counters.ResetFailures(ctx, s.Account, countPush); err != nil {
+		e.Log.WarnContext(ctx, "pushes that were not approved are still counted", "account", s.Account, "err", err)
 	}
 }
 

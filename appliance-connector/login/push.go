@@ -88,7 +88,7 @@ func (e *Engine) answered(ctx context.Context, s State, box []byte) (State, erro
 		return e.deny(ctx, s, sallyport.ReasonWrongNumber, ""), nil
 	}
 	s.Used = sallyport.MethodPush
-	e.pushApproved(ctx, s)
+	e.atHand(ctx, s)
 	e.usual(ctx, s)
 	return e.accept(ctx, s, "The password is right, and the user approved in the app.")
 }
