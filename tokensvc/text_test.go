@@ -233,6 +233,31 @@ func TestTheOperatorsGatewayIsForEnterprisesWithoutOne(t *testing.T) {
 	}
 }
 
+// Whoever runs the token service pays for what goes through its gateway.
+func TestTheOperatorsGatewayIsNotForEndlessMessages(t *testing.T) {
+	t.Parallel()
+	w, sim := newWorld(t), newSMSSim(t)
+	own := &sms.Gateway{Kind: sms.Webhook, URL: sim.WebhookURL, Secret: smssim.Secret, Authority: sim.Authority}
+	bounded := func(c *tokensvc.Config) {
+		c.Texts = tokensvc.TextConfig{Own: own, OwnPerHour: 2, Allowed: loopback}
+	}
+	one, other := w.start(bounded).appliance("hospital"), w.start(bounded).appliance("hospital")
+	first := textRequest(nil)
+	expectText(t, sendText(t, one, first), tokensvcpb.SendTextResponse_SENT)
+	expectText(t, sendText(t, other, textRequest(nil)), tokensvcpb.SendTextResponse_SENT)
+	expectText(t, sendText(t, one, textRequest(nil)), tokensvcpb.SendTextResponse_THROTTLED)
+	expectText(t, sendText(t, other, textRequest(nil)), tokensvcpb.SendTextResponse_THROTTLED)
+	expectText(t, sendText(t, other, first), tokensvcpb.SendTextResponse_SENT) // repeated, and not counted
+	expectText(t, sendText(t, one, textRequest(gateways(sim)[smssim.Webhook])), tokensvcpb.SendTextResponse_SENT)
+	expectText(t, sendText(t, w.start(bounded).appliance("clinic"), textRequest(nil)), tokensvcpb.SendTextResponse_SENT)
+	if n := len(sim.Messages()); n != 4 {
+		t.Errorf("%d messages arrived", n)
+	}
+	if left, err := w.redis.TTL(t.Context(), "sp:{hospital}:ts:texts").Result(); err != nil || left <= 0 || left > time.Hour {
+		t.Errorf("counted for %s, %v", left, err)
+	}
+}
+
 func TestAWrongTextMessageIsRefused(t *testing.T) {
 	t.Parallel()
 	w, sim := newWorld(t), newSMSSim(t)

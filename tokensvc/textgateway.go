@@ -17,6 +17,8 @@ import (
 type TextConfig struct {
 	// Own is the operator's gateway, for enterprises that have none of their own; nil: there is none.
 	Own *sms.Gateway
+	// OwnPerHour is how many messages each enterprise may send through it in an hour; 0 is 1,000.
+	OwnPerHour int
 	// Allowed are networks, not of the public internet, in which enterprises may have their gateways. The
 	// operator's own may be anywhere.
 	Allowed []netip.Prefix
@@ -28,6 +30,9 @@ func (s *Service) newTexts() (*texts.Service, error) {
 		Open: func(g sms.Gateway) (sms.Sender, error) {
 			return openGateway(g, sms.Guard{Allowed: s.cfg.Texts.Allowed}.Dial, s.cfg.Now)
 		},
+	}
+	if cfg.OwnPerHour = int64(s.cfg.Texts.OwnPerHour); cfg.OwnPerHour == 0 {
+		cfg.OwnPerHour = 1000
 	}
 	if own := s.cfg.Texts.Own; own != nil {
 		if err := own.Check(); err != nil {

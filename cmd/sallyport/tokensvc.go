@@ -42,6 +42,7 @@ type tokenSettings struct {
 	smsKind                      string
 	smsSecret, smsCA             string
 	smsAllowed                   []string
+	smsPerHour                   int
 	delay                        time.Duration
 }
 
@@ -97,6 +98,7 @@ appliances, sends pushes through APNs and FCM and text messages through gateways
 	f.StringVar(&s.sms.From, "sms-from", "", "sender: a number, a short code, a name, or the SID of a messaging service")
 	f.StringVar(&s.sms.SystemType, "sms-system-type", "", "system type (smpp)")
 	f.StringVar(&s.smsCA, "sms-ca", "", "PEM file with the authority of its certificate (default: the system's)")
+	f.IntVar(&s.smsPerHour, "sms-per-hour", 1000, "how many text messages each enterprise may send through that gateway in an hour")
 	f.StringArrayVar(&s.smsAllowed, "sms-allow-network", nil, "address or network, not of the public internet, in which enterprises may have their gateways")
 	f.DurationVar(&s.delay, "shutdown-delay", 0, "how long to go on after saying 'not ready', for load balancers to notice")
 	return c
@@ -175,7 +177,10 @@ func (s *tokenSettings) texts() (cfg tokensvc.TextConfig, err error) {
 		}
 		own.Authority = string(text)
 	}
-	cfg.Own = &own
+	if s.smsPerHour < 1 {
+		return cfg, &usageError{errors.New("sms-per-hour: use 1 or more")}
+	}
+	cfg.Own, cfg.OwnPerHour = &own, s.smsPerHour
 	return cfg, nil
 }
 

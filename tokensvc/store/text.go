@@ -55,3 +55,19 @@ func (s *Store) TextResult(ctx context.Context, t sallyport.TenantID, id string)
 func (s *Store) SetTextResult(ctx context.Context, t sallyport.TenantID, id string, r TextResult, life time.Duration) error {
 	return unavailable("keep text message's result", s.redis.Set(ctx, textKey(t, id), encode(r), life).Err())
 }
+
+// countedFor is how long messages by the operator's gateway are counted together.
+const countedFor = time.Hour
+
+// CountText counts a message of an enterprise by the operator's gateway, and returns how many there were within an
+// hour that began with the first of them.
+func (s *Store) CountText(ctx context.Context, t sallyport.TenantID) (int64, error) {
+	key := fmt.Sprintf("sp:{%s}:ts:texts", t)
+	p := s.redis.Pipeline()
+	p.SetArgs(ctx, key, 0, redis.SetArgs{Mode: "NX", TTL: countedFor})
+	n := p.Incr(ctx, key)
+	if err := run(ctx, p); err != nil {
+		return 0, unavailable("count text messages", err)
+	}
+	return n.Val(), unavailable("count text messages", n.Err())
+}

@@ -5,6 +5,7 @@ package texts
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type Store interface {
 	ClaimText(ctx context.Context, t sallyport.TenantID, id string, life time.Duration) (mine bool, r *store.TextResult, err error)
 	TextResult(ctx context.Context, t sallyport.TenantID, id string) (*store.TextResult, error)
 	SetTextResult(ctx context.Context, t sallyport.TenantID, id string, r store.TextResult, life time.Duration) error
+	CountText(ctx context.Context, t sallyport.TenantID) (int64, error)
 }
 
 // Config is what the service needs.
@@ -43,6 +45,8 @@ type Config struct {
 	// Open makes a sender for an enterprise's gateway, Own is the operator's; nil: there is none.
 	Open func(sms.Gateway) (sms.Sender, error)
 	Own  sms.Sender
+	// OwnPerHour is how many messages an enterprise may send through it.
+	OwnPerHour int64
 	// Observe is told of every try, for metrics.
 	Observe func(kind, outcome string, took time.Duration)
 	Log     *slog.Logger
@@ -83,9 +87,27 @@ func (s *Service) Send(ctx context.Context, t sallyport.TenantID, m sms.Message,
 	}
 	// It goes on when the appliance is gone: it will ask again, perhaps elsewhere, and is to be told.
 	ctx = context.WithoutCancel(ctx)
-	r := s.try(ctx, sender, kind, m)
+	r, err := s.within(ctx, t, g == nil)
+	if err == nil && r.Outcome != sms.Throttled {
+		r = s.try(ctx, sender, kind, m)
+	}
+	if err != nil {
+		r = sms.Result{Outcome: sms.Unavailable}
+	}
 	s.cfg.Log.Info("text message", "tenant", t, "id", m.ID, "gateway", kind, "outcome", r.Outcome.String(), "detail", r.Detail)
-	return r, s.settle(ctx, t, m, r)
+	return r, errors.Join(err, s.settle(ctx, t, m, r))
+}
+
+// within counts a message by the operator's gateway, who pays for it. It is throttled when there were too many.
+func (s *Service) within(ctx context.Context, t sallyport.TenantID, own bool) (r sms.Result, err error) {
+	if !own {
+		return r, nil
+	}
+	n, err := s.cfg.Store.CountText(ctx, t)
+	if err == nil && n > s.cfg.OwnPerHour {
+		r = sms.Result{Outcome: sms.Throttled, Detail: "the enterprise has sent as many messages through the token service's gateway as it may in an hour"}
+	}
+	return r, err
 }
 
 func (s *Service) sender(g *sms.Gateway) (sms.Sender, string, sms.Result) {
