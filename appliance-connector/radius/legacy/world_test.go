@@ -149,6 +149,7 @@ type people struct {
 	mu        sync.Mutex
 	matching  bool
 	temporary sallyport.Secret
+	ways      []sallyport.Combination // when not empty, everybody has an OTP token and a PIN, and these alone are allowed
 }
 
 func (p *people) set(change func(*people)) {
@@ -167,6 +168,9 @@ func (p *people) Standing(_ context.Context, account sallyport.AccountName) (sal
 		Devices:  []sallyport.Device{p.w.device},
 	}
 	s.Has.Apps = 1
+	if len(p.ways) > 0 {
+		s.Has.OTP, s.Has.PIN, s.Workflow.Allowed = true, true, p.ways
+	}
 	if p.temporary != "" {
 		s.Has.TemporaryCodes = []sallyport.TemporaryCode{{ID: "t1", Account: account, Issued: p.w.now(), Expires: p.w.now().Add(time.Hour)}}
 	}
@@ -368,7 +372,7 @@ func (w *world) appliance(change ...func(*legacy.Options, *radius.Options)) *app
 	log := slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	engine := login.New(login.Config{
 		Directory: w, Standings: w.people, Devices: w.people, Challenges: w.hub, TemporaryCodes: w.people, Recorder: a.records, Counters: w.store,
-		Codes: &passcode.Checker{Store: w.store, Temporary: w.people, Now: w.now, Log: log},
+		Codes: &passcode.Checker{Store: w.store, Temporary: w.people, Tokens: w.store, PINs: w.store, Now: w.now, Log: log},
 		Key:   w.ring.Derive("login"), Now: w.now, Sleep: func(context.Context, time.Duration) {}, Log: log,
 	})
 	lo := legacy.Options{Engine: engine, Steps: w.store, Tokens: tokens{}, States: login.Keeper{Key: w.ring.Derive("radius state")},
