@@ -19,6 +19,12 @@ func used(ctx context.Context, db *store.Store) error {
 		PublicKey: []byte("public key"), Seed: sallyport.Key(strings.Repeat("s", 20)), DetailsKey: sallyport.Key(strings.Repeat("k", 32)), Enrolled: now}); err != nil {
 		return err
 	}
+	for _, id := range []sallyport.RememberedID{"browser-1", "browser-2"} { // after the policy is switched on, which a script does
+		d := sallyport.RememberedDevice{ID: id, Account: alice, Browser: "Firefox on Windows", Place: "203.0.113.7", Made: now.Add(time.Minute)}
+		if err := db.PutRemembered(ctx, d, ""); err != nil {
+			return err
+		}
+	}
 	began := now.Add(-time.Hour)
 	if err := db.RecordLogins(ctx, []sallyport.LoginRecord{
 		{ID: "l1", Time: began, Ended: began.Add(9 * time.Second), SupportCode: "7H2K-9QXM", UserName: "alice", Account: alice, Integration: "vpn",
