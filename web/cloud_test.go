@@ -14,6 +14,8 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +53,8 @@ type fakeCloud struct {
 	statement func(map[string]any)
 	// more are parts of another release, by name.
 	more map[string]string
+	// elsewhere puts the cloud on another site than the gateway's.
+	elsewhere bool
 	// language is that of the integration.
 	language string
 }
@@ -59,6 +63,8 @@ type fakeLogin struct {
 	c        *fakeCloud
 	id       string
 	user     string
+	claim    json.RawMessage // to be remembered
+	cookies  []*http.Cookie
 	password string
 	origin   string
 	language string
@@ -90,6 +96,7 @@ func newCloud(t *testing.T) *fakeCloud {
 	mux.HandleFunc("POST /v1/logins/{id}/credentials", c.handle("credentials", c.credentials))
 	mux.HandleFunc("GET /v1/logins/{id}/events", c.handle("events", c.events))
 	mux.HandleFunc("POST /v1/logins/{id}/messages", c.handle("messages", c.messages))
+	mux.HandleFunc("POST /v1/logins/{id}/remembered", c.handle("remembered", c.remembered))
 	c.server = httptest.NewServer(cors(mux))
 	t.Cleanup(func() {
 		c.server.CloseClientConnections()
@@ -101,6 +108,10 @@ func newCloud(t *testing.T) *fakeCloud {
 func cors(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
+		if path.Base(r.URL.Path) == "credentials" || path.Base(r.URL.Path) == "remembered" { // with cookies, from any page of the test
+			w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+			w.Header().Set("Access-Control-Allow-Credentials", "true")
+		}
 		if r.Method == http.MethodOptions {
 			w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
 			w.Header().Set("Access-Control-Allow-Methods", "GET, POST")
@@ -136,7 +147,12 @@ func (c *fakeCloud) requests(kind string) int {
 	return c.count[kind]
 }
 
-func (c *fakeCloud) url() string { return strings.Replace(c.server.URL, "127.0.0.1", "localhost", 1) }
+func (c *fakeCloud) url() string {
+	if c.elsewhere {
+		return c.server.URL
+	}
+	return strings.Replace(c.server.URL, "127.0.0.1", "localhost", 1)
+}
 
 func (c *fakeCloud) accessToken() string {
 	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil,
@@ -168,7 +184,8 @@ func (c *fakeCloud) script(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 	overlay := web.Overlay()
 	for name, part := range c.more {
-		overlay = bytes.Replace(overlay, []byte("var PARTS = {"), []byte(`var PARTS = {"`+name+`":"`+web.PartHash([]byte(part))+`",`), 1)
+		own := regexp.MustCompile(`"` + name + `":"[A-Za-z0-9_-]{64}",?`)
+		overlay = bytes.Replace(own.ReplaceAll(overlay, nil), []byte("var PARTS = {"), []byte(`var PARTS = {"`+name+`":"`+web.PartHash([]byte(part))+`",`), 1)
 	}
 	_, _ = w.Write(overlay)
 }
@@ -224,6 +241,7 @@ func (c *fakeCloud) credentials(w http.ResponseWriter, r *http.Request) {
 		AccessToken, UserName, Kid, Enc, Ciphertext, Language string
 		Shows                                                 []string
 		Iat                                                   int64
+		Remembered                                            json.RawMessage
 	}
 	if err != nil || json.Unmarshal(raw, &in) != nil {
 		refuse(w, 400, sallyport.CodeInvalid)
@@ -253,7 +271,7 @@ func (c *fakeCloud) credentials(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l := &fakeLogin{
-		c: c, id: id, language: in.Language, shows: in.Shows, user: in.UserName, password: string(cred.Password), channel: cred.Channel, body: string(raw),
+		c: c, id: id, claim: in.Remembered, cookies: r.Cookies(), language: in.Language, shows: in.Shows, user: in.UserName, password: string(cred.Password), channel: cred.Channel, body: string(raw),
 		origin: r.Header.Get("Origin"), said: make(chan map[string]any, 16), changed: make(chan struct{}),
 	}
 	c.mu.Lock()
@@ -268,6 +286,17 @@ func (c *fakeCloud) credentials(w http.ResponseWriter, r *http.Request) {
 	l.answer, err = json.Marshal(map[string]any{"session": "s-" + id, "view": l.now()})
 	must(c.t, err)
 	_, _ = w.Write(l.answer)
+}
+
+// remembered gives a browser its cookie.
+func (c *fakeCloud) remembered(w http.ResponseWriter, r *http.Request) {
+	l := c.login(r)
+	if l == nil {
+		refuse(w, 404, sallyport.CodeNotFound)
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: "__Host-sallyport-x", Value: l.id, Path: "/", MaxAge: 3600, Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Partitioned: true})
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (c *fakeCloud) login(r *http.Request) *fakeLogin {

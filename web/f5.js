@@ -282,7 +282,7 @@
     if (session) headers.Authorization = 'Bearer ' + session;
     return window.fetch(tag.base + '/v1/logins' + path, {
       method: options.body ? 'POST' : 'GET', headers: headers, body: options.body, signal: signal,
-      mode: 'cors', credentials: 'omit', cache: 'no-store', redirect: 'error', referrerPolicy: 'no-referrer'
+      mode: 'cors', credentials: options.cookies ? 'include' : 'omit', cache: 'no-store', redirect: 'error', referrerPolicy: 'no-referrer'
     });
   }
 
@@ -297,17 +297,18 @@
     });
   }
 
-  function call(path, body, session, ms) {
+  function call(path, body, session, ms, cookies) {
     var stop = new AbortController(), timer = setTimeout(function () { stop.abort(); }, ms);
-    var options = body ? { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } } : {};
+    var options = body ? { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' }, cookies: cookies } : {};
     return request(path, options, session, stop.signal)
       .then(answer, function () { throw failure('network'); })
       .then(function (v) { clearTimeout(timer); return v; }, function (e) { clearTimeout(timer); throw e; });
   }
 
-  // For requests that may be repeated octet for octet, when the answer got lost or nobody was there to give one.
-  function insist(path, body, session, tries) {
-    return call(path, body, session, 20000).then(null, function (e) {
+  // For requests that may be repeated octet for octet, when the answer got lost or nobody was there to give one. With cookies is
+  // the first try alone: if its answer cannot be read, perhaps because it has them, the next one's can.
+  function insist(path, body, session, tries, cookies) {
+    return call(path, body, session, 20000, cookies).then(null, function (e) {
       if (tries < 1 || e.ended || (e.code !== 'network' && e.code !== 'unavailable')) throw e;
       return wait(700 * (3 - tries)).then(function () { return insist(path, body, session, tries - 1); });
     });
@@ -362,7 +363,7 @@
     }).then(function (body) {
       return remembering('claim', a, body).then(function () { return body; });
     }).then(function (body) {
-      return insist('/' + encodeURIComponent(a.login.id) + '/credentials', body, '', 2);
+      return insist('/' + encodeURIComponent(a.login.id) + '/credentials', body, '', 2, !!body.remembered);
     }).then(null, function (e) {
       // The login id was too old or taken; nobody has been asked about the password under it by us.
       if (mayRestart && !e.ended && (e.code === 'expired' || e.code === 'conflict')) return sendCredentials(a, false);
