@@ -175,6 +175,16 @@ func TestScreenReadersFindTheOverlayAndNothingElse(t *testing.T) {
 	}
 }
 
+// The checker looks into the overlay: it finds a field whose name was taken away.
+func TestTheCheckerSeesTheOverlay(t *testing.T) {
+	_, _, p := onPage(t, "/")
+	p.untilScreen("signin")
+	p.eval(`shadow.querySelector('label[for=username]').remove()`)
+	if len(harness.Axe(t, p.ctx)) == 0 {
+		t.Error("nothing was found where something is wrong")
+	}
+}
+
 // fits looks for what is wider than the page, and for what is too small for a finger (WCAG 2.2, 2.5.8).
 func (p *tab) fits(name string) {
 	p.t.Helper()
@@ -215,7 +225,7 @@ func TestScreensFitAPhoneAndFourTimesTheSize(t *testing.T) {
 func (p *tab) mirrored(name string) {
 	p.t.Helper()
 	bad := p.eval(`[...shadow.querySelectorAll('main *')].filter(e => e.checkVisibility() && e.getBoundingClientRect().width).map(e => {
-		const s = getComputedStyle(e), digits = e.matches('.code,#serial,#number');
+		const s = getComputedStyle(e), digits = e.matches('.code,#serial,#mobile,#number');
 		if (s.direction !== (digits ? 'ltr' : 'rtl') && !e.closest('svg')) return 'direction of ' + e.tagName + '#' + e.id;
 		if (s.textAlign === 'left' && !digits) return 'left: ' + e.tagName + '#' + e.id;
 		if (e.matches('.alert:not(:empty),.note') && (parseFloat(s.borderRightWidth) < 3 || parseFloat(s.borderLeftWidth) > 1)) return 'bar of ' + e.id;

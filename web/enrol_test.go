@@ -109,25 +109,25 @@ func TestEnrolTheAppBySerialNumber(t *testing.T) {
 func TestEnrolAPhoneNumber(t *testing.T) {
 	_, _, p, l := skewed(t)
 	l.show("input", enrol("phone", nil))
-	p.until(`$('number')`)
+	p.until(`$('mobile')`)
 	p.shots("enrol-phone")
 	for _, bad := range []string{"", "07700 900123", "+44 7700 hello", "+0 123456789", "+44"} {
-		p.eval(`$('number').value = ''`)
-		p.eval(`$('number').focus()`)
+		p.eval(`$('mobile').value = ''`)
+		p.eval(`$('mobile').focus()`)
 		if bad != "" {
-			p.write("number", bad)
+			p.write("mobile", bad)
 		}
 		p.enter()
-		p.until(`$('number-problem').textContent.includes('country code')`)
-		p.eval(`$('number-problem').textContent = ''`)
+		p.until(`$('mobile-problem').textContent.includes('country code')`)
+		p.eval(`$('mobile-problem').textContent = ''`)
 	}
 	for typed, want := range map[string]string{"+44 (7700) 900-123": "+447700900123", "0034 612.345.678": "+34612345678"} {
-		p.eval(`$('number').value = ''`)
-		p.write("number", typed)
+		p.eval(`$('mobile').value = ''`)
+		p.write("mobile", typed)
 		p.enter()
 		l.hears(prompt{"action": "enrol", "number": want})
 		l.show("input", enrol("phone", prompt{"reason": "enrol_failed"}))
-		p.until(`$('number') && $('number').value === ''`)
+		p.until(`$('mobile') && $('mobile').value === ''`)
 	}
 	l.show("input", enrol("phone_code", prompt{"to": "23", "resendMs": 20000}))
 	p.until(`$('code') && $('help').textContent.includes('ends in 23')`)

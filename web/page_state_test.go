@@ -112,10 +112,17 @@ func TestPagesOwnStrictPolicy(t *testing.T) {
 	g := newGateway(t, c)
 	g.policy = "default-src 'self'; script-src 'self' 'unsafe-inline' " + c.url() + "; connect-src 'self' " + c.url()
 	p := newTab(t)
+	p.speaks("fr")
 	p.open(g.url("/"))
 	p.signIn("alice", password)
-	c.next().push()
+	l := c.next()
+	l.push()
 	p.untilScreen("push")
+	if lang := p.text(`host.lang`); lang != "fr" {
+		t.Errorf("the language did not pass the site's policy: %q", lang)
+	}
+	l.show("waiting", enrol("app", prompt{"link": link}))
+	p.until(`$('qr') && $('qr').querySelector('path')`)
 	if w, _ := p.eval(`shadow.querySelector('.card').getBoundingClientRect().width`).(float64); w < 300 || w > 500 {
 		t.Errorf("the style sheet did not pass the site's policy: the card is %v wide", w)
 	}

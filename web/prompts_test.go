@@ -157,7 +157,7 @@ func TestCodeByTextMessage(t *testing.T) {
 		t.Errorf("a wrong code is still there: %q", typed)
 	}
 	l.show("input", sms(0, prompt{"delivery": "failed"}))
-	p.until(`$('note') && $('note').textContent.includes('could not be sent') && $('resend').checkVisibility()`)
+	p.until(`$('note') && $('note').textContent.includes('could not be sent') && !$('help') && $('resend').checkVisibility()`)
 	p.shots("code-sms-failed")
 	l.show("input", sms(nil, prompt{"reason": "sms_failed"}))
 	p.until(`!$('resend') && $('alert').textContent.includes('could not be sent')`)

@@ -16,7 +16,7 @@ import (
 	"sync"
 )
 
-//go:embed f5.js overlay
+//go:embed f5.js overlay/*.js overlay/lang/*.json overlay/vendor/*.js
 var files embed.FS
 
 // Overlay returns the login overlay (architecture section 8) as it is shipped and pinned by the gateway's page: f5.js

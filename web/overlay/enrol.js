@@ -17,7 +17,7 @@ document.currentScript.sallyport({}, function (kit) {
 
   // Puts a step up, with how long is left for it, and the ways out that every step has.
   function put(a, p, name, children, focus, tick) {
-    var e = p.enrol, timed = p.remainingMs > 0, warned = false;
+    var e = p.enrol, timed = p.remainingMs > 0 && e.step !== 'finished', warned = false;
     kit.again('enrol', e.step + (p.to || ''), p, function () {
       kit.put('enrol', [kit.title(say(name)), timed && el('p', { id: 'left', 'class': 'deadline' })].concat(children, [
         kit.hintLine(),
@@ -57,10 +57,10 @@ document.currentScript.sallyport({}, function (kit) {
   function app(a, p, e) {
     var safe = /^https?:/.test(e.link || ''), picture = el('div', { id: 'qr', 'class': 'qr', role: 'img', 'aria-label': say('appPicture') });
     put(a, p, 'appTitle', [
+      kit.reason(p),
       e.link && lead(say('appScan')),
       e.link && picture,
       safe && el('p', { 'class': 'lead' }, [el('a', { id: 'link', href: e.link, target: '_blank', rel: 'noopener noreferrer', text: say('appHere') })]),
-      kit.reason(p),
       el('details', { id: 'byserial', open: !!p.reason || !e.link }, [
         el('summary', { text: say('appSerial') }),
         el('p', { 'class': 'lead', text: say('appSerialHelp') }),
@@ -94,20 +94,19 @@ document.currentScript.sallyport({}, function (kit) {
       lead(say('phoneHelp')),
       kit.reason(p),
       kit.form(a, [
-        kit.textField('number', say('number'), { type: 'tel', autocomplete: 'tel', maxlength: 32, dir: 'ltr', required: true })
+        kit.textField('mobile', say('number'), { type: 'tel', autocomplete: 'tel', maxlength: 32, dir: 'ltr', required: true })
       ], function () {
-        var field = kit.byId('number'), number = field.value.replace(/[\s().\/-]/g, '').replace(/^00/, '+');
-        if (!kit.problem('number', /^\+[1-9]\d{6,14}$/.test(number) ? '' : 'needNumber')) return { action: 'enrol', number: number };
+        var field = kit.byId('mobile'), number = field.value.replace(/[\s().\/-]/g, '').replace(/^00/, '+');
+        if (!kit.problem('mobile', /^\+[1-9]\d{6,14}$/.test(number) ? '' : 'needNumber')) return { action: 'enrol', number: number };
         field.focus();
       })
-    ], 'number');
+    ], 'mobile');
   }
 
   function phoneCode(a, p) {
     var resend = kit.resend(a, p);
     put(a, p, 'smsTitle', [
-      lead(kit.smsWords(p)),
-      kit.smsNote(p),
+      kit.smsLead(p),
       kit.reason(p),
       kit.form(a, [kit.codeField('code', say('code'))], function () {
         var code = kit.read('code', 'needCode');

@@ -84,15 +84,16 @@ document.currentScript.sallyport({}, function (kit) {
   var resent = false;
 
   // Where the message went, or that it did not go. A second message is told of in so many words, since the screen looks the same.
-  kit.smsWords = function (p) { return p.to ? say('smsHelp', { to: p.to }) : say('smsHelpPlain'); };
+  function smsWords(p) { return p.to ? say('smsHelp', { to: p.to }) : say('smsHelpPlain'); }
 
-  kit.smsNote = function (p) {
-    return p.delivery === 'failed' && p.reason !== 'sms_failed' && el('p', { id: 'note', 'class': 'note', text: say('sms_failed') });
+  kit.smsLead = function (p) {
+    if (p.reason === 'sms_failed') return null;
+    return p.delivery === 'failed' ? el('p', { id: 'note', 'class': 'note', text: say('sms_failed') }) : el('p', { id: 'help', 'class': 'lead', text: smsWords(p) });
   };
 
   kit.smsSpeak = function (p) {
     if (kit.byId('note')) kit.speak(say('sms_failed'));
-    else if (resent) kit.speak(kit.smsWords(p));
+    else if (resent && !p.reason) kit.speak(smsWords(p));
     resent = false;
   };
 
@@ -144,7 +145,7 @@ document.currentScript.sallyport({}, function (kit) {
       ways.length && el('p', { 'class': 'lead', text: say('noPhoneHelp') })
     ].concat(ways.map(function (method) { return way(a, p, method, 'secondary'); }), [
       kit.alertBox(),
-      el('p', { 'class': 'lead', text: say('noPhoneCall') }),
+      el('p', { 'class': 'lead call', text: say('noPhoneCall') }),
       p.supportCode && el('p', { 'class': 'lead', text: say('support', { code: p.supportCode }) }),
       kit.button('back', say('back'), 'secondary', function () { show(a, p); }),
       kit.cancelButton(a)
@@ -234,7 +235,7 @@ document.currentScript.sallyport({}, function (kit) {
   // Which code is asked for: the titles and the words of each.
   function asksFor(p) {
     var method = (p.methods || [])[0];
-    if (method === 'sms') return { name: 'sms', help: kit.smsWords(p) };
+    if (method === 'sms') return { name: 'sms', help: smsWords(p) };
     if (method === 'external') return { name: 'external', help: p.message || say('externalHelp') };
     if (method === 'otp' || method === 'temporary') return { name: method, help: say(method + 'Help') };
     return { name: 'code', help: say('codeHelp') };
@@ -245,8 +246,7 @@ document.currentScript.sallyport({}, function (kit) {
     kit.again('code', asked.name + asked.help, p, function () {
       kit.put('code', [
         kit.title(say(asked.name + 'Title')),
-        el('p', { id: 'help', 'class': 'lead', text: asked.help }),
-        asked.name === 'sms' && kit.smsNote(p),
+        asked.name === 'sms' ? kit.smsLead(p) : el('p', { id: 'help', 'class': 'lead', text: asked.help }),
         kit.reason(p),
         kit.form(a, [
           // A passcode may have a PIN in it, and spaces of its own.
@@ -261,7 +261,7 @@ document.currentScript.sallyport({}, function (kit) {
         kit.hintLine()
       ].concat(resend ? resend.parts : [], [others(a, p), kit.cancelButton(a)]), 'code');
     });
-    kit.byId('code').setAttribute('aria-describedby', 'help code-problem');
+    kit.byId('code').setAttribute('aria-describedby', 'help note code-problem');
     if (resend) kit.every(250, resend.tick);
     if (asked.name === 'sms') kit.smsSpeak(p);
   }
@@ -294,7 +294,7 @@ document.currentScript.sallyport({}, function (kit) {
     '.tick>svg:first-child{color:var(--ok)}.tick{width:6em;height:6em}.tick~h1,.tick~.lead{text-align:center}',
     '.left{text-align:center;color:var(--soft);font-variant-numeric:tabular-nums}',
     '[hidden]{display:none!important}',
-    '#soon{margin-top:1em}',
+    '#soon{margin-top:1em}.call{margin-top:1.5em}.secondary+.secondary{margin-top:.75em}',
     '.ways{margin-top:1.5em;border-top:1px solid var(--faint);padding-top:1em}',
     'h2{margin:0 0 .25em;font-size:.875em;font-weight:600;color:var(--soft)}',
     '.way{display:block;width:100%;min-height:2.5em;padding:.5em .25em;border:0;border-radius:.5em;background:none;color:var(--go);',
