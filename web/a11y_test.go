@@ -200,7 +200,7 @@ func (p *tab) fits(name string) {
 
 // Every screen in every language fits a phone of 320 px, which is a desk of 1280 px at 400 %; and there it can be scrolled to its end.
 func TestScreensFitAPhoneAndFourTimesTheSize(t *testing.T) {
-	for _, language := range languages {
+	for _, language := range sallyport.Languages() {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
 			screens(t, language, func(p *tab, name string) {

@@ -15,8 +15,6 @@ import (
 	"github.com/sallyport/sallyport"
 )
 
-var languages = []string{"en", "es", "fr", "de", "ar", "tr"}
-
 // sentences reads a language as it stands in the tree: by script and by key.
 func sentences(t *testing.T, language string) map[string]map[string]string {
 	t.Helper()
@@ -38,11 +36,11 @@ func placeholders(s string) string {
 func TestEveryLanguageHasEverySentence(t *testing.T) {
 	files, err := filepath.Glob("overlay/lang/*.json")
 	must(t, err)
-	if len(files) != len(languages) {
-		t.Errorf("%d files of languages, want %d", len(files), len(languages))
+	if len(files) != len(sallyport.Languages()) {
+		t.Errorf("%d files of languages, want %d", len(files), len(sallyport.Languages()))
 	}
 	english := sentences(t, "en")
-	for _, language := range languages {
+	for _, language := range sallyport.Languages() {
 		words := sentences(t, language)
 		for part, section := range english {
 			for key, text := range section {
