@@ -202,6 +202,16 @@ func TestStepsThatAreNotKnownStopTheLogin(t *testing.T) {
 	}
 }
 
+// Whatever a prompt holds, the page is not left waiting.
+func TestPromptThatCannotBeShownStopsTheLogin(t *testing.T) {
+	_, _, p, l := atLogin(t)
+	l.show("input", prompt{"kind": "code", "methods": 7})
+	p.untilScreen("error")
+	if m := l.heard(); m["action"] != "cancel" {
+		t.Errorf("said %v", m)
+	}
+}
+
 func TestPictureThatDoesNotComeLeavesTheSerialNumber(t *testing.T) {
 	never, _ := asked(t, "qr.js", func(_ int, w http.ResponseWriter, _ *http.Request) bool { return cut(w) })
 	c, _, p := down(t, "/", never)

@@ -934,10 +934,10 @@
     var version = a.version, over = a.over;
     return load('steps').then(function () { return load(name); }).then(function (part) {
       if (a.version === version && !a.over === !over) part.show(a, p);
-    }, function (e) {
+    }).then(null, function (e) { // it did not come, or what it was given cannot be shown
       if (a.over && !over) return;
       if (!a.over) cancel(a);
-      showError(e, a);
+      showError(asFailure(e), a);
     });
   }
 

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -156,5 +157,69 @@ func TestLanguageIsTheBrowsersOrTheIntegrations(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestLanguageThatDoesNotComeIsEnglish(t *testing.T) {
+	for name, bad := range map[string]func(n int, w http.ResponseWriter, r *http.Request) bool{
+		"never": func(_ int, w http.ResponseWriter, _ *http.Request) bool { return cut(w) },
+		"late": func(_ int, _ http.ResponseWriter, r *http.Request) bool {
+			<-r.Context().Done()
+			return true
+		},
+		"other words": func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+			_, _ = w.Write([]byte(`{"signIn": "Slipped in"}`))
+			return true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCloud(t)
+			c.language = "fr"
+			g := newGateway(t, c)
+			f, _ := asked(t, "fr.json", bad)
+			c.intercept(f)
+			p := newTab(t)
+			p.speaks("fi")
+			must(t, navigate(p, g.url("/")))
+			p.signIn("alice", password)
+			l := c.next()
+			if got := p.text(`host.lang + ' ' + $('title').textContent`); got != "en Sign in" || l.language != "en" {
+				t.Errorf("%q, and the appliance was told %q", got, l.language)
+			}
+			l.push()
+			p.untilScreen("push")
+			if got := p.text(`$('title').textContent`); got != "Check your phone" {
+				t.Errorf("title %q", got)
+			}
+		})
+	}
+}
+
+func TestLanguageThatComesAtTheSecondTry(t *testing.T) {
+	c := newCloud(t)
+	g := newGateway(t, c)
+	f, times := asked(t, "tr.json", func(n int, w http.ResponseWriter, _ *http.Request) bool { return n == 1 && badGateway(w) })
+	c.intercept(f)
+	p := newTab(t)
+	p.speaks("tr")
+	p.open(g.url("/"))
+	p.untilScreen("signin")
+	if got := p.text(`host.lang`); got != "tr" || times() != 2 {
+		t.Errorf("language %q after %d tries", got, times())
+	}
+}
+
+// The gateway's own form comes back in the person's language, too, from right to left where that is its way.
+func TestOwnFormComesBackInTheLanguage(t *testing.T) {
+	c := newCloud(t)
+	g := newGateway(t, c)
+	c.intercept(refusal("begin", 503, sallyport.CodeUnavailable))
+	p := newTab(t)
+	p.speaks("ar")
+	p.open(g.url("/"))
+	p.untilScreen("native")
+	want := strings.Split(sentences(t, "ar")["f5"]["notice"], "{field}")
+	if got := p.text(`host.dir + shadow.querySelector('[role=alert]').textContent`); got != "rtl"+want[0]+"\u2068Token\u2069"+want[1] {
+		t.Errorf("notice %q", got)
 	}
 }

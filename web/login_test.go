@@ -214,7 +214,8 @@ func TestEveryReasonHasItsSentence(t *testing.T) {
 	for _, reason := range []sallyport.Reason{
 		sallyport.ReasonNotEnrolled, sallyport.ReasonNotAllowed, sallyport.ReasonWrongNumber, sallyport.ReasonRejected, sallyport.ReasonNotMe, sallyport.ReasonTimeout,
 		sallyport.ReasonSuperseded, sallyport.ReasonWrongCode, sallyport.ReasonTooManyCodes, sallyport.ReasonCancelled, sallyport.ReasonExpired,
-		sallyport.ReasonUnavailable, sallyport.ReasonPushFailed, sallyport.ReasonBadApproval, "a_word_of_tomorrow",
+		sallyport.ReasonUnavailable, sallyport.ReasonPushFailed, sallyport.ReasonBadApproval, sallyport.ReasonBlocked, sallyport.ReasonSMSFailed,
+		sallyport.ReasonEnrolFailed, "a_word_of_tomorrow",
 	} {
 		p.untilScreen("signin")
 		p.eval(`$('username').value = ''`)
