@@ -297,7 +297,7 @@ document.currentScript.sallyport({}, function (kit) {
     '#soon{margin-top:1em}.call{margin-top:1.5em}.secondary+.secondary{margin-top:.75em}',
     '.ways{margin-top:1.5em;border-top:1px solid var(--faint);padding-top:1em}',
     'h2{margin:0 0 .25em;font-size:.875em;font-weight:600;color:var(--soft)}',
-    '.way{display:block;width:100%;min-height:2.5em;padding:.5em .25em;border:0;border-radius:.5em;background:none;color:var(--go);',
+    '.way{display:block;width:100%;min-height:2.5em;padding:.5em 0;border:0;border-radius:.5em;background:none;color:var(--go);',
     'font-weight:600;text-align:start;cursor:pointer}.way:hover{background:var(--bg2);text-decoration:underline}',
     '.remember{margin-top:1.25em}form .remember{margin-top:0}',
     '.remember .choice{align-items:flex-start;margin:0;font-weight:600}.remember .choice input{margin-top:.125em}',
