@@ -51,6 +51,7 @@ func (s *Service) prepareConsole(ring *keyring.Ring) error {
 	cfg.Tokens = s.tokens
 	cfg.Directory, cfg.Watched, cfg.Log, cfg.Logs = asAdministrator{s.dir}, s.watched(cert), s.log, s.files
 	cfg.Texts = s.texts
+	cfg.Changed = s.reconfigure
 	if s.admin, err = admin.New(cfg); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -98,6 +99,8 @@ type Service struct {
 	joins   *trust.Host
 	records *activity.Recorder
 	files   *logfile.Files
+
+	configuring sync.Mutex
 
 	admin       *admin.Service
 	console     *console.Server
@@ -284,7 +287,10 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
+// reconfigure has what runs here go by the store as it is now.
 func (s *Service) reconfigure(ctx context.Context) {
+	s.configuring.Lock() // so that nobody sets what was read before something newer was
+	defer s.configuring.Unlock()
 	list, err := s.store.Integrations(ctx)
 	if err == nil {
 		err = s.radius.SetIntegrations(list)

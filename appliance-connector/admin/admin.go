@@ -45,6 +45,9 @@ type Config struct {
 	Served Served
 	// Tokens asks external token servers; nil: nobody does.
 	Tokens TokenAsker
+	// Changed has this appliance use changed domains at once, rather than when it next looks: who adds one goes on with
+	// it. nil: nothing uses them here.
+	Changed func(context.Context)
 	// Logs are those of this appliance; nil: there are none.
 	Logs Logs
 	// Texts sends test messages; nil: nobody does here.
@@ -88,6 +91,13 @@ func (s *Service) as(actor sallyport.Actor, op Operation) (*store.Store, error) 
 		return nil, err
 	}
 	return s.db.As(actor), nil
+}
+
+// changed says that domains were changed, unless err says that they were not.
+func (s *Service) changed(ctx context.Context, err error) {
+	if err == nil && s.cfg.Changed != nil {
+		s.cfg.Changed(ctx)
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -151,6 +151,7 @@ func (s *Service) PutDomain(ctx context.Context, actor sallyport.Actor, d sallyp
 		d.Name, d.NetBIOS = saved.Found.DNSName, saved.Found.NetBIOS
 	}
 	d, err = db.PutDomain(ctx, d)
+	s.changed(ctx, err)
 	saved.Domain = withoutPassword(d)
 	return saved, err
 }
@@ -213,7 +214,9 @@ func (s *Service) DeleteDomain(ctx context.Context, actor sallyport.Actor, id sa
 	if err != nil {
 		return err
 	}
-	return db.DeleteDomain(ctx, id, version)
+	err = db.DeleteDomain(ctx, id, version)
+	s.changed(ctx, err)
+	return err
 }
 
 // DomainTree lists the OUs, containers and groups directly below a DN of a domain; empty: the domain itself.

@@ -63,19 +63,28 @@ func (s *Stack) newToken() (sallyport.Secret, error) {
 
 // apiOf finds the console of an appliance that runs, and trusts the certificate that its log tells of.
 func apiOf(p *harness.Program, token sallyport.Secret) (*API, error) {
-	all := consoleRuns.FindAllStringSubmatch(p.Log(), -1)
-	if len(all) == 0 {
-		return nil, fmt.Errorf("%s has not told where its console is", p.Name())
+	address, fingerprint, err := consoleOf(p)
+	if err != nil {
+		return nil, err
 	}
-	told := all[len(all)-1]
-	want := strings.ToLower(strings.ReplaceAll(told[2], ":", ""))
+	want := strings.ToLower(strings.ReplaceAll(fingerprint, ":", ""))
 	known := &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(c tls.ConnectionState) error { // the appliance's own, so it is known by its hash
 		if sum := sha256.Sum256(c.PeerCertificates[0].Raw); hex.EncodeToString(sum[:]) != want {
 			return errors.New("another certificate than the log tells of")
 		}
 		return nil
 	}}
-	return &API{base: "https://" + told[1] + "/api/v1", token: token, http: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: known}}}, nil
+	return &API{base: "https://" + address + "/api/v1", token: token, http: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: known}}}, nil
+}
+
+// consoleOf is where the console of an appliance listens, and its certificate's fingerprint, as the appliance's log tells.
+func consoleOf(p *harness.Program) (address, fingerprint string, err error) {
+	all := consoleRuns.FindAllStringSubmatch(p.Log(), -1)
+	if len(all) == 0 {
+		return "", "", fmt.Errorf("%s has not told where its console is", p.Name())
+	}
+	told := all[len(all)-1]
+	return told[1], told[2], nil
 }
 
 // Do asks the API, and reads its answer into v unless v is nil. It returns the ETag. version is sent in If-Match; 0: none.

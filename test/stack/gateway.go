@@ -72,6 +72,10 @@ func (s *Stack) startGateway() (err error) {
 
 // StartGateway starts a gateway on an address ("" is any) with a script of its own; it ends with tb.
 func (s *Stack) StartGateway(tb testing.TB, listen, tag, modern string) (*apmsim.Server, error) {
+	return s.startGatewayAt(tb, listen, s.RADIUSAddrs(), s.RADIUSSecret, tag, apmsim.ExternalScript{Address: modern, Integrity: s.Integrity})
+}
+
+func (s *Stack) startGatewayAt(tb testing.TB, listen string, servers []string, secret sallyport.Secret, tag string, modern apmsim.ExternalScript) (*apmsim.Server, error) {
 	pem, err := os.ReadFile(s.Samba.CAFile())
 	if err != nil {
 		return nil, fmt.Errorf("read authority: %w", err)
@@ -81,8 +85,8 @@ func (s *Stack) StartGateway(tb testing.TB, listen, tag, modern string) (*apmsim
 	g, err := apmsim.Listen(apmsim.Config{
 		Listen: listen, LDAPURL: s.Samba.URL(), LDAPRoots: roots, BaseDN: harness.SambaBaseDN,
 		BindDN: harness.ServiceDN, BindPassword: harness.ServicePass,
-		RADIUSServers: s.RADIUSAddrs(), RADIUSSecret: s.RADIUSSecret, Timeout: s.opts.RADIUSTimeout, MessageAuthenticator: true,
-		Script: tag, ModernScript: apmsim.ExternalScript{Address: modern, Integrity: s.Integrity},
+		RADIUSServers: servers, RADIUSSecret: secret, Timeout: s.opts.RADIUSTimeout, MessageAuthenticator: true,
+		Script: tag, ModernScript: modern,
 		Log: s.story.tell,
 	})
 	if err != nil {
