@@ -10,6 +10,8 @@ const (
 	RADIUSRejected   RADIUSOutcome = "reject"
 	RADIUSChallenged RADIUSOutcome = "challenge"
 	RADIUSDropped    RADIUSOutcome = "drop" // not answered
+	// RADIUSAccounting: what a gateway told of a session (RFC 2866); the reason has it in words.
+	RADIUSAccounting RADIUSOutcome = "accounting"
 )
 
 // RADIUSActivity is one RADIUS request and what became of it, for reports and for who sets up a gateway.
@@ -27,6 +29,9 @@ type RADIUSActivity struct {
 	CallingStation string // what the gateway says where the user is
 	CalledStation  string // and which of its addresses was called
 	Appliance      ApplianceID
+	// Key, when it is not empty, says what is the same request: kept with the same one before, nothing changes.
+	// It is not read back.
+	Key string
 }
 
 // GatewayHealth is what one appliance last heard of an integration's gateway.

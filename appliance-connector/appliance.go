@@ -62,6 +62,8 @@ type Config struct {
 	// RADIUSListen is the UDP address for the gateway, ":1812".
 	RADIUSListen string
 	RADIUSTLS    RADIUSTLSConfig
+	// RADIUSAccounting is the UDP address for the gateway's accounting, ":1813"; empty: none.
+	RADIUSAccounting string
 	// Leave is how many wrong passwords logins from outside leave to the inside before Active Directory
 	// would lock an account; 0: 2, below 0: they leave none.
 	Leave int
@@ -232,7 +234,7 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 		return err
 	}
 	s.radius, err = radius.Listen(radius.Options{
-		TLS:     secured,
+		TLS: secured, Accounting: s.accounting(),
 		Address: s.cfg.RADIUSListen, Integrations: integrations, Log: s.log, Recorder: s.store, Appliance: s.trust.Appliance,
 		Observer:    s.records,
 		Groups:      AccountGroups{s.store, s.dir},
@@ -328,6 +330,8 @@ func (s *Service) metrics() *prometheus.Registry {
 	counter("unknown_source_total", "Dropped: no integration has the source address.", func(v radius.Stats) uint64 { return v.UnknownSource })
 	counter("unauthentic_total", "Dropped: Message-Authenticator wrong or missing.", func(v radius.Stats) uint64 { return v.Unauthentic })
 	counter("malformed_total", "Dropped: not RADIUS.", func(v radius.Stats) uint64 { return v.Malformed })
+	counter("accounting_total", "Accounting recorded and answered.", func(v radius.Stats) uint64 { return v.Accounting })
+	counter("accounting_failed_total", "Accounting that could not be recorded, and was not answered.", func(v radius.Stats) uint64 { return v.AccountingFailed })
 	counter("tls_accepted_total", "Connections over TLS from gateways that are known.", func(v radius.Stats) uint64 { return v.TLSAccepted })
 	counter("tls_refused_total", "Connections over TLS that were refused.", func(v radius.Stats) uint64 { return v.TLSRefused })
 	counter("overload_total", "Dropped: too many requests at a time.", func(v radius.Stats) uint64 { return v.Overload })

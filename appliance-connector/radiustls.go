@@ -43,3 +43,11 @@ func (s *Service) RADIUSTLSAddr() netip.AddrPort {
 	}
 	return s.radius.TLSAddr()
 }
+
+// accounting is how the RADIUS server keeps what gateways tell of sessions; nil: it does not.
+func (s *Service) accounting() *radius.AccountingOptions {
+	if s.cfg.RADIUSAccounting == "" {
+		return nil
+	}
+	return &radius.AccountingOptions{Address: s.cfg.RADIUSAccounting, Recorder: s.store}
+}

@@ -99,7 +99,7 @@ func (r *request) radiusReport() error {
 	t := Table{ID: "radius", Caption: "RADIUS activity", Path: "/reports/radius", Next: r.nextPage(page.Next), First: r.firstPage(),
 		Columns: []Column{{Label: "When"}, {Label: "Gateway"}, {Label: "Called"}, {Label: "User"}, {Label: "Answer"}, {Label: "Cause and cure"}},
 		Filters: append([]Field{{Kind: "search", Name: "q", Label: "Find", Value: q.Text, Placeholder: "User, address or NAS identifier"},
-			{Kind: "select", Name: "outcome", Label: "Answer", Options: options(string(q.Outcome), "", "Any", "accept", "Accept", "reject", "Reject", "challenge", "Challenge", "drop", "None")}}, r.periodFields()...),
+			{Kind: "select", Name: "outcome", Label: "Answer", Options: options(string(q.Outcome), "", "Any", "accept", "Accept", "reject", "Reject", "challenge", "Challenge", "drop", "None", "accounting", "Accounting")}}, r.periodFields()...),
 		Empty: Empty{Title: "No RADIUS requests", Text: "No gateway has asked with these filters. If a gateway should have: check its server address, port 1812/udp and the firewalls between."}}
 	for _, a := range page.Requests {
 		t.Rows = append(t.Rows, []Cell{{Time: a.Time}, {Text: orNone(a.NASIdentifier), Sub: a.Source}, {Text: orNone(a.CalledStation)}, {Text: orNone(a.UserName), Sub: string(a.Account)},
@@ -116,6 +116,8 @@ func radiusBadge(o sallyport.RADIUSOutcome) Badge {
 		return Badge{"bad", "Reject"}
 	case "challenge":
 		return Badge{"info", "Challenge"}
+	case "accounting":
+		return Badge{"", "Accounting"}
 	}
 	return Badge{"warn", "None"}
 }

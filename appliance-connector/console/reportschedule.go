@@ -87,7 +87,7 @@ func (r *request) reportScheduleForm(v sallyport.ReportSchedule, submit string) 
 		Field{Name: "text", Label: "Only what contains", Value: v.Filter.Text, Most: 200},
 		Field{Kind: "select", Name: "policy", Label: "Only users of the policy", Options: append([]Option{{Label: "All policies"}}, policyOptions(policies, v.Filter.Policy)...), Help: "For the reports about users."},
 		Field{Kind: "select", Name: "outcome", Label: "Only what ended", Options: options(v.Filter.Outcome, "", "Any", "granted", "Login: let in", "denied", "Login: refused", "abandoned", "Login: given up",
-			"accept", "RADIUS: accept", "reject", "RADIUS: reject", "drop", "RADIUS: no answer"), Help: "For the reports about activity."},
+			"accept", "RADIUS: accept", "reject", "RADIUS: reject", "drop", "RADIUS: no answer", "accounting", "RADIUS: accounting"), Help: "For the reports about activity."},
 		Field{Kind: "select", Name: "every", Label: "Send it", Options: options(string(v.Every), "daily", "Every day", "weekly", "Every week", "monthly", "Every month")},
 		Field{Kind: "select", Name: "weekday", Label: "On", Options: days, Help: "When it is sent every week."},
 		Field{Kind: "number", Name: "day", Label: "On day", Value: strconv.Itoa(cmp.Or(v.Day, 1)), Required: true, Help: "Of the month, 1 to 28, when it is sent every month."},

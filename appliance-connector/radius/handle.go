@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"time"
 
@@ -20,10 +21,21 @@ type worker struct {
 	*Server
 	work context.Context
 	out  []byte
-	link *link // the connection that packets come over; nil: the UDP socket
+	link *link        // the connection that packets come over; nil: a UDP socket
+	conn *net.UDPConn // that socket
+	port port
 	// later is set when the last packet is answered by somebody else, later.
 	later bool
 }
+
+// port is what may come to a socket.
+type port int
+
+const (
+	anything port = iota
+	logins
+	accounts
+)
 
 // handle takes one datagram. It returns the answer, good until the next call, or nil when there is
 // none, or none yet.
@@ -47,15 +59,21 @@ func (w *worker) from(c *client, datagram []byte, source netip.AddrPort, now tim
 		w.dropped(malformed(err), c, source, now)
 		return nil
 	}
-	switch r.code() {
-	case radius.CodeAccessRequest:
-		return w.access(c, &r, source, now)
-	case radius.CodeStatusServer:
+	bad := complaint{"neither a login nor accounting: " + r.code().String(), "send other requests elsewhere"}
+	switch code := r.code(); {
+	case code == radius.CodeStatusServer:
 		return w.status(c, &r, source, now)
+	case code == radius.CodeAccessRequest && w.port != accounts:
+		return w.access(c, &r, source, now)
+	case code == radius.CodeAccountingRequest && w.port != logins:
+		return w.accounting(c, &r, source, now)
+	case code == radius.CodeAccessRequest:
+		bad = loginPort
+	case code == radius.CodeAccountingRequest:
+		bad = accountingPort
 	}
 	w.count.unsupported.Add(1)
-	w.dropped(complaint{"not an authentication request: " + r.code().String(),
-		"send accounting and other requests elsewhere"}, c, source, now)
+	w.dropped(bad, c, source, now)
 	return nil
 }
 
@@ -182,10 +200,10 @@ func (w *worker) reply(to netip.AddrPort) func(answer []byte) {
 	if l := w.link; l != nil {
 		return l.reply
 	}
-	s := w.Server
+	s, conn := w.Server, w.conn
 	return func(answer []byte) {
 		if answer != nil {
-			s.send(answer, to)
+			s.send(conn, answer, to)
 		}
 	}
 }
@@ -265,5 +283,9 @@ func (w *worker) status(c *client, r *request, source netip.AddrPort, now time.T
 	}
 	c.memory.heard.at(now)
 	w.count.status.Add(1)
-	return k.answer(w.out[:0], r, radius.CodeAccessAccept, "", nil)
+	code := radius.CodeAccessAccept
+	if w.port == accounts {
+		code = radius.CodeAccountingResponse // RFC 5997 section 3
+	}
+	return k.answer(w.out[:0], r, code, "", nil)
 }

@@ -22,6 +22,8 @@
 // Clients are addresses, networks, and host names, which are resolved again every minute. While a
 // gateway's secret is being changed, both are taken, and each request is answered under its own.
 //
+// Accounting (RFC 2866) is answered when it is recorded, and recorded once however often it comes.
+//
 // Over TLS (RFC 6614) a gateway is known by its certificate, whatever its address, and the shared secret is the word
 // "radsec"; all else is as over UDP. A connection holds few requests at a time, and an integration few connections,
 // so that none of them starves another, nor those over UDP.
@@ -130,6 +132,8 @@ type Options struct {
 
 	// TLS is how RADIUS over TLS is served beside UDP; nil: it is not.
 	TLS *TLSOptions
+	// Accounting is how accounting is served; nil: it is not.
+	Accounting *AccountingOptions
 
 	Readers     int           // goroutines that read; as many as there are processors, at most 8
 	Waiting     int           // requests being verified at a time; 16,384

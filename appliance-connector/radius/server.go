@@ -29,7 +29,10 @@ type Server struct {
 	waiting chan struct{} // a place for each request being verified
 	wg      sync.WaitGroup
 	tls     net.Listener // or nil
-	links   links
+	// accounting is the socket of accounting, or nil; accounts wait to be recorded.
+	accounting *net.UDPConn
+	accounts   chan account
+	links      links
 	// resolveNow holds one when host names are to be resolved before their time.
 	resolveNow chan struct{}
 }
@@ -47,6 +50,7 @@ func Listen(opts Options) (*Server, error) {
 		config:  configuration{found: make(map[string][]netip.Addr), failing: make(map[string]bool)},
 
 		resolveNow: make(chan struct{}, 1),
+		accounts:   make(chan account, accountingWaiting),
 	}
 	s.instant, _ = opts.Verifier.(InstantVerifier)
 	s.patient, _ = opts.Verifier.(PatientVerifier)
@@ -61,9 +65,16 @@ func Listen(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for RADIUS on %s: %w", opts.Address, err)
 	}
 	growBuffer(s.conn, receiveBuffer, opts.Log)
+	if opts.Accounting != nil {
+		if s.accounting, err = listenAccounting(opts.Accounting.Address); err != nil {
+			_ = s.Close()
+			return nil, err
+		}
+		growBuffer(s.accounting, receiveBuffer, opts.Log)
+	}
 	if opts.TLS != nil {
-		if s.tls, err = net.Listen("tcp", opts.TLS.Address); err != nil {
-			_ = s.conn.Close()
+		if s.tls, err = net.Listen("tcp", orText(opts.TLS.Address, ":2083")); err != nil {
+			_ = s.Close()
 			return nil, fmt.Errorf("listen for RADIUS over TLS on %s: %w", opts.TLS.Address, err)
 		}
 	}
@@ -76,9 +87,17 @@ func (s *Server) Addr() netip.AddrPort { return s.conn.LocalAddr().(*net.UDPAddr
 // TLSAddr is the address that the server listens on for TLS; it is served with Options.TLS only.
 func (s *Server) TLSAddr() netip.AddrPort { return s.tls.Addr().(*net.TCPAddr).AddrPort() }
 
+// AccountingAddr is the address that the server listens on for accounting; it is served with Options.Accounting only.
+func (s *Server) AccountingAddr() netip.AddrPort {
+	return s.accounting.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
 // Close gives the sockets back.
 func (s *Server) Close() error {
 	err := s.conn.Close()
+	if s.accounting != nil {
+		err = errors.Join(err, s.accounting.Close())
+	}
 	if s.tls != nil {
 		err = errors.Join(err, s.tls.Close())
 	}
@@ -92,7 +111,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	// Requests being verified outlive ctx: they have their own deadline.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, s.stopReading)
 	defer stop()
 
 	var beside sync.WaitGroup
@@ -104,10 +123,20 @@ func (s *Server) Serve(ctx context.Context) error {
 		beside.Go(func() { s.keepHeard(side) })
 	}
 
+	var kept sync.WaitGroup
+	accounting, endAccounts := context.WithCancel(context.WithoutCancel(ctx))
+	defer endAccounts()
+	if s.opts.Accounting != nil {
+		kept.Go(func() { s.keepAccounts(accounting) })
+	}
 	readers := s.opts.Readers
-	failed := make(chan error, readers+1)
+	failed := make(chan error, readers+2)
 	for range s.opts.Readers {
-		go func() { failed <- s.read(ctx, work) }()
+		go func() { failed <- s.read(ctx, work, s.conn, logins) }()
+	}
+	if s.accounting != nil {
+		readers++
+		go func() { failed <- s.read(ctx, work, s.accounting, accounts) }()
 	}
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
@@ -119,15 +148,22 @@ func (s *Server) Serve(ctx context.Context) error {
 	for range readers {
 		if e := <-failed; e != nil && err == nil {
 			err = e
-			_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // the others end as well
+			s.stopReading() // the others end as well
 			stopReading()
 		}
 	}
 	patience := time.AfterFunc(s.opts.Deadline, cancel)
+	endAccounts() // nothing is added any more; what is there is recorded
 	s.wg.Wait()
+	kept.Wait()
 	patience.Stop()
-	if e := s.conn.Close(); e != nil && err == nil {
-		err = e
+	for _, c := range []*net.UDPConn{s.conn, s.accounting} {
+		if c == nil {
+			continue
+		}
+		if e := c.Close(); e != nil && err == nil {
+			err = e
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("serve RADIUS: %w", err)
@@ -135,10 +171,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
+// stopReading ends the readers of datagrams.
+func (s *Server) stopReading() {
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+	if s.accounting != nil {
+		_ = s.accounting.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
 // read is one reader: it takes packets in and answers those that need no waiting.
-func (s *Server) read(ctx, work context.Context) error {
-	w := &worker{Server: s, work: work}
-	b := newBatch(s.conn)
+func (s *Server) read(ctx, work context.Context, conn *net.UDPConn, p port) error {
+	w := &worker{Server: s, work: work, conn: conn, port: p}
+	b := newBatch(conn)
 	for {
 		n, err := b.receive()
 		switch {
@@ -168,8 +212,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-func (s *Server) send(answer []byte, to netip.AddrPort) {
-	if _, err := s.conn.WriteToUDPAddrPort(answer, to); err != nil {
+func (s *Server) send(conn *net.UDPConn, answer []byte, to netip.AddrPort) {
+	if _, err := conn.WriteToUDPAddrPort(answer, to); err != nil {
 		s.opts.Log.Debug("write RADIUS answer", "to", to.String(), "err", err)
 	}
 }

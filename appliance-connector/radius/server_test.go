@@ -211,7 +211,7 @@ func TestWhatCannotComeFromTheGatewayIsDropped(t *testing.T) {
 		"none where it is demanded":   {"127.0.0.2", plain(), "Message-Authenticator missing"},
 		"EAP without":                 {"127.0.0.1", plain(func(p *radius.Packet) { p.Add(rfc2869.EAPMessage_Type, []byte{2, 0, 0, 4}) }), "EAP without Message-Authenticator"},
 		"Status-Server without":       {"127.0.0.1", encode(t, status), "Status-Server without"},
-		"accounting":                  {"127.0.0.1", encode(t, radius.New(radius.CodeAccountingRequest, []byte(secret))), "not an authentication request"},
+		"accounting":                  {"127.0.0.1", encode(t, radius.New(radius.CodeAccountingRequest, []byte(secret))), "accounting at the port of logins"},
 		"Message-Authenticator short": {"127.0.0.1", plain(func(p *radius.Packet) { p.Add(80, make([]byte, 15)) }), "has not 16 octets"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,7 +7,7 @@ type counters struct {
 	received, accepted, rejected, repeated, status          atomic.Uint64
 	unknownSource, malformed, unauthentic, overload, forgot atomic.Uint64
 	unsupported, late, challenged, handedOn                 atomic.Uint64
-	tlsAccepted, tlsRefused                                 atomic.Uint64
+	tlsAccepted, tlsRefused, accounting, accountingFailed   atomic.Uint64
 }
 
 // Stats is what a Server has counted since it started.
@@ -26,8 +26,11 @@ type Stats struct {
 	Late          uint64 // answers after the deadline
 	Challenged    uint64 // Access-Challenge, repetitions not counted
 	HandedOn      uint64 // not answered, for another appliance to go on with
-	TLSAccepted   uint64 // connections over TLS from gateways that are known
-	TLSRefused    uint64 // connections over TLS that were closed: no or a wrong certificate, too many, or no TLS at all
+	Accounting    uint64 // accounting recorded and answered
+	// AccountingFailed counts what could not be recorded, and was not answered.
+	AccountingFailed uint64
+	TLSAccepted      uint64 // connections over TLS from gateways that are known
+	TLSRefused       uint64 // connections over TLS that were closed: no or a wrong certificate, too many, or no TLS at all
 }
 
 // Stats returns the counters as they stand.
@@ -40,5 +43,6 @@ func (s *Server) Stats() Stats {
 		Overload: c.overload.Load(), Forgotten: c.forgot.Load(), Late: c.late.Load(),
 		Challenged: c.challenged.Load(), HandedOn: c.handedOn.Load(),
 		TLSAccepted: c.tlsAccepted.Load(), TLSRefused: c.tlsRefused.Load(),
+		Accounting: c.accounting.Load(), AccountingFailed: c.accountingFailed.Load(),
 	}
 }

@@ -66,6 +66,9 @@ func radiusRow(r RADIUSActivity) []any {
 	nas, station, appliance := clean(r.NASIdentifier, maxReason), clean(r.CallingStation, maxReason), clean(string(r.Appliance), maxWord)
 	called := clean(r.CalledStation, maxReason)
 	id := contentID(integration, micros(r.Time), source, user, account, outcome, reason, nas, station, called, appliance)
+	if r.Key != "" {
+		id = contentID(integration, 0, r.Key)
+	}
 	return []any{id, micros(r.Time), integration, source, user, account, outcome, reason, clean(r.Cure, maxDetail), nas, station, called, appliance,
 		searchText(user, account, source, station, nas)}
 }

@@ -124,6 +124,7 @@ are kept in the store: 'sallyport domain add'.`,
 	l.flags(c)
 	f := c.Flags()
 	f.StringVar(&cfg.RADIUSListen, "radius-listen", ":1812", "UDP address of the RADIUS server")
+	f.StringVar(&cfg.RADIUSAccounting, "radius-accounting-listen", ":1813", "UDP address of RADIUS accounting; empty for none")
 	f.StringVar(&cfg.RADIUSTLS.Listen, "radius-tls-listen", "", "TCP address of the RADIUS server over TLS, usually :2083; empty for none")
 	f.StringVar(&cfg.RADIUSTLS.Cert, "radius-tls-cert", "", "PEM file with its certificate and chain (default: the console's)")
 	f.StringVar(&cfg.RADIUSTLS.Key, "radius-tls-key", "", "PEM file with the key of that certificate")

@@ -43,14 +43,14 @@ type radiusFilter struct {
 }
 
 func radiusOutcomes() []sallyport.RADIUSOutcome {
-	return []sallyport.RADIUSOutcome{sallyport.RADIUSAccepted, sallyport.RADIUSRejected, sallyport.RADIUSChallenged, sallyport.RADIUSDropped}
+	return []sallyport.RADIUSOutcome{sallyport.RADIUSAccepted, sallyport.RADIUSRejected, sallyport.RADIUSChallenged, sallyport.RADIUSDropped, sallyport.RADIUSAccounting}
 }
 
 func (f *radiusFilter) flags(c *cobra.Command) {
 	f.period.flags(c)
 	c.Flags().StringVar(&f.search, "search", "", "requests with this text in user name, account, source, calling station or NAS identifier")
 	c.Flags().StringVar(&f.integration, "integration", "", "requests of this gateway: its nickname or id")
-	c.Flags().StringVar(&f.outcome, "outcome", "", "accept, reject, challenge, or drop (not answered)")
+	c.Flags().StringVar(&f.outcome, "outcome", "", "accept, reject, challenge, drop (not answered), or accounting (what a gateway told of a session)")
 	completes(c, values(radiusOutcomes()...), "outcome")
 	completes(c, completeIntegration(), "integration")
 	completes(c, cobra.NoFileCompletions, "search")

@@ -172,6 +172,7 @@ func (s *Stack) describe(file string, c settings) error {
 	text := fmt.Sprintf(`data: %s
 store: %q
 radius-listen: %s
+radius-accounting-listen: ""
 admin-listen: %s
 console-listen: 127.0.0.1:0
 peer-listen: %q

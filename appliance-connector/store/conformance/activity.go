@@ -249,14 +249,25 @@ func radiusActivity(t *testing.T, e Engine) {
 			t.Errorf("%s: %+v, %v", name, page, err)
 		}
 	}
+	told := sallyport.RADIUSActivity{Time: start, Integration: "clinic", Source: "10.0.0.2:1646", UserName: "bob", Outcome: sallyport.RADIUSAccounting, Reason: "session began", Appliance: "app-1", Key: "k1"}
+	again := told // by another appliance, a little later
+	again.Time, again.Appliance, again.Source = start.Add(3*time.Second), "app-2", "10.0.0.2:1650"
+	third := told
+	third.Key = "k2"
+	must(t, s.RecordRADIUS(ctx, []sallyport.RADIUSActivity{told}))
+	must(t, s.RecordRADIUS(ctx, []sallyport.RADIUSActivity{again, third}))
+	sessions, err := s.RADIUSRequests(ctx, store.RADIUSQuery{Outcome: sallyport.RADIUSAccounting})
+	if err != nil || len(sessions.Requests) != 2 || sessions.Requests[0].Appliance != "app-1" || sessions.Requests[1].Appliance != "app-1" {
+		t.Errorf("with keys: %+v, %v", sessions, err)
+	}
 	page, err := s.RADIUSRequests(ctx, store.RADIUSQuery{Account: alice})
 	must(t, err)
 	if !reflect.DeepEqual(page.Requests[0], want) {
 		t.Errorf("got %+v, want %+v", page.Requests[0], want)
 	}
-	one, err := s.RADIUSRequests(ctx, store.RADIUSQuery{Most: 1})
+	one, err := s.RADIUSRequests(ctx, store.RADIUSQuery{Most: 3})
 	must(t, err)
-	two, err := s.RADIUSRequests(ctx, store.RADIUSQuery{Most: 1, After: one.Next})
+	two, err := s.RADIUSRequests(ctx, store.RADIUSQuery{Most: 3, After: one.Next})
 	if err != nil || len(two.Requests) != 1 || two.Next != "" || two.Requests[0].UserName == one.Requests[0].UserName {
 		t.Errorf("got %+v after %+v, %v", two, one, err)
 	}
