@@ -151,7 +151,7 @@ func (c *call) changeIntegration() error {
 	if err != nil {
 		return err
 	}
-	in.TLS, in.Experience, in.PasswordEncoding, in.PasscodeSeparator, in.AskMethod = before.TLS, before.Experience, before.PasswordEncoding, before.PasscodeSeparator, before.AskMethod
+	in.TLS = before.TLS
 	return c.saved(c.admin().SetIntegration(c.ctx(), c.actor, in))
 }
 
