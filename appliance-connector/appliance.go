@@ -209,8 +209,9 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	engine := login.New(login.Config{
 		Directory: asked{s.dir}, Standings: standings, Devices: standings, Challenges: s.phones, Codes: codes, TemporaryCodes: s.store,
 		Admitter: s.sync, Tokens: tokens, Counters: s.store, Recorder: s.records, Remembered: keeper(ring, s.store), Key: ring.Derive("login"),
-		Texts: messages{s.texts, s.store}, External: outside{s.tokens, s.store, ring.Derive("token server challenges")}, Apps: apps{s}, OTPTokens: codes,
-		Now: time.Now, Sleep: sleep, Log: s.log,
+		Texts: messages{s.texts, s.store}, Apps: apps{s}, OTPTokens: codes,
+		External: externalTokens{client: s.tokens, steps: s.store, key: ring.Derive("external tokens"), now: time.Now, sleep: sleep},
+		Now:      time.Now, Sleep: sleep, Log: s.log,
 	})
 	s.door = &overlay.Door{
 		Tenant: s.trust.Tenant, Keys: ring, States: login.Keeper{Key: ring.Derive("login state")},

@@ -2,9 +2,6 @@ package appliance
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"errors"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -12,9 +9,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/login"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/texts"
-	"github.com/sallyport/sallyport/appliance-connector/tokenserver"
 	"github.com/sallyport/sallyport/internal/deviceproto"
-	"github.com/sallyport/sallyport/internal/sealed"
 )
 
 // messages is the sender of text messages as the login engine asks for it.
@@ -71,47 +66,4 @@ func (a apps) Await(ctx context.Context, account sallyport.AccountName, i login.
 	d, err := a.phones.Await(ctx, devices.Enrolment{ID: i.ID, Tenant: a.trust.Tenant, Account: account, Enterprise: a.trust.EnterpriseName, Link: link},
 		time.Now, a.store.PutDevice)
 	return d.Name, err
-}
-
-// outside is the external token server as the login engine asks it. What a server needs to go on from a challenge is kept, sealed, in
-// the store, where every appliance finds it: it is too long for RADIUS to carry along.
-type outside struct {
-	client *tokenserver.Client
-	store  *store.Store
-	key    sallyport.Key
-}
-
-// Ask asks the server.
-func (o outside) Ask(ctx context.Context, q login.ExternalQuestion) (login.ExternalAnswer, error) {
-	name, now := o.name(q.Login), time.Now()
-	_, box, err := o.store.RADIUSStep(ctx, name)
-	if err != nil {
-		return login.ExternalAnswer{}, err
-	}
-	query := tokenserver.Query{Account: q.Account, UserName: q.UserName, Passcode: q.Passcode}
-	if len(box) > 0 {
-		if query.State, err = sealed.Open(o.key, box, o.aad(q.Login)); err != nil {
-			return login.ExternalAnswer{}, err
-		}
-	}
-	a, err := o.client.Check(ctx, query)
-	if err != nil {
-		return login.ExternalAnswer{}, err
-	}
-	if a.Outcome != tokenserver.Challenged {
-		return login.ExternalAnswer{Accepted: a.Outcome == tokenserver.Accepted, Message: a.Message}, o.store.FreeRADIUSStep(ctx, name)
-	}
-	_, _, _, err = o.store.TakeRADIUSStep(ctx, name, name, q.Expires, now)
-	return login.ExternalAnswer{Challenge: true, Message: a.Message},
-		errors.Join(err, o.store.SetRADIUSStep(ctx, name, name, sealed.Seal(o.key, a.State, o.aad(q.Login)), q.Expires))
-}
-
-func (o outside) name(l sallyport.LoginID) []byte {
-	m := hmac.New(sha256.New, o.key)
-	m.Write(o.aad(l))
-	return m.Sum(nil)[:16]
-}
-
-func (o outside) aad(l sallyport.LoginID) []byte {
-	return sealed.Fields("challenge of a token server", string(l))
 }
