@@ -49,9 +49,7 @@ func TestAnOTPTokenOpensTheGatewayWithPINOrPasswordOrAlone(t *testing.T) {
 	}
 	// With the password the code is asked for.
 	p := g.ask("alice", password, nil)
-	if p.Code != wire.CodeAccessChallenge {
-		t.Fatalf("the password: %v", p.Code)
-	}
+	want(t, p, wire.CodeAccessChallenge, "Type the code that your OTP token shows.")
 	if p := g.ask("alice", shows(3), rfc2865.State_Get(p)); p.Code != wire.CodeAccessAccept {
 		t.Errorf("the code after the password: %v", p.Code)
 	}

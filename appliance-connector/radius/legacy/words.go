@@ -139,15 +139,26 @@ func question(p sallyport.Prompt) string {
 	return strings.Join(parts, " ")
 }
 
+// codeWords asks for a passcode of any of the methods that may be typed, the current one first. What has to be asked for
+// elsewhere before it can be typed is named only when it was.
 func codeWords(methods []sallyport.Method) string {
-	app, temporary := slices.Contains(methods, sallyport.MethodCode), slices.Contains(methods, sallyport.MethodTemporary)
-	switch {
-	case app && temporary && methods[0] == sallyport.MethodTemporary:
-		return "Type your temporary code, or the code that the app shows."
-	case app && temporary:
-		return "Type the code that the app shows, or your temporary code."
-	case temporary:
-		return "Type your temporary code."
+	var names []string
+	for i, m := range methods {
+		switch {
+		case m == sallyport.MethodCode:
+			names = append(names, "the code that the app shows")
+		case m == sallyport.MethodOTP:
+			names = append(names, "the code that your OTP token shows")
+		case m == sallyport.MethodTemporary:
+			names = append(names, "your temporary code")
+		case m == sallyport.MethodSMS && i == 0:
+			names = append(names, "the code that was sent to your phone")
+		case m == sallyport.MethodExternal && i == 0:
+			names = append(names, "the passcode of your token")
+		}
 	}
-	return "Type the code that the app shows."
+	if len(names) == 0 {
+		return "Type the code."
+	}
+	return "Type " + strings.Join(names, ", or ") + "."
 }
