@@ -180,7 +180,7 @@ func (e *Engine) Begin(ctx context.Context, a Attempt) (State, error) {
 	}
 	e.begun(s)
 	e.log(ctx, s, "credentials arrived", "step", 4, "integration", a.Integration.ID, "door", s.door(), "via", a.Via)
-	if s.door() == sallyport.DoorRADIUS && e.Codes.LooksPasswordless(a.Password) {
+	if s.door() == sallyport.DoorRADIUS && a.Code == "" && !a.Push && e.Codes.LooksPasswordless(a.Password) {
 		if next, decided, err := e.withoutPassword(ctx, s, a, start); decided || err != nil {
 			return next, err
 		}
