@@ -975,7 +975,7 @@
 
   function showExpired(link) {
     var enrolling = attempt && /^enrol/.test(attempt.kind);
-    if (attempt) cancel(attempt);
+    if (attempt) (enrolling ? end : cancel)(attempt); // the phone may be about to finish what was begun here
     put('expired', [
       title(say('expiredTitle')),
       alertBox(say(enrolling ? 'expiredEnrol' : 'expiredHelp')),
