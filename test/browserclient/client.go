@@ -99,6 +99,8 @@ type Credentials struct {
 	IAT         int64  `json:"iat"`
 	Enc         string `json:"enc"`
 	Ciphertext  string `json:"ciphertext"`
+	// Remembered is nil for a browser that was not.
+	Remembered *Claim `json:"remembered,omitempty"`
 }
 
 // Seal seals a password to the enterprise, bound to this login, user and page.
@@ -110,7 +112,7 @@ func (l *Login) Seal(user string, password sallyport.Secret) (Credentials, error
 		return Credentials{}, fmt.Errorf("seal password: %w", err)
 	}
 	l.channel = ch
-	return Credentials{l.c.AccessToken, user, l.kid, l.iat, deviceproto.Encode(enc), deviceproto.Encode(box)}, nil
+	return Credentials{AccessToken: l.c.AccessToken, UserName: user, KeyID: l.kid, IAT: l.iat, Enc: deviceproto.Encode(enc), Ciphertext: deviceproto.Encode(box)}, nil
 }
 
 // Post sends credentials once.
@@ -186,6 +188,8 @@ func (l *Login) accept(v View) error {
 type Message struct {
 	Action string `json:"action"`
 	Code   string `json:"code,omitempty"`
+	On     bool   `json:"on,omitempty"`
+	Key    string `json:"key,omitempty"`
 }
 
 // Say says something to the appliance, as the overlay does: a lost answer is asked for again.
