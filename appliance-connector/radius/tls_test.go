@@ -287,7 +287,7 @@ func TestOverTLSOneGatewayDoesNotStarveAnother(t *testing.T) {
 	}
 	eventually(t, "the connections", func() bool { return w.Stats().TLSAccepted == linksOfOne+1 })
 	w.refused(t, "too many connections over TLS of one integration", w.cert)
-	if b, err = ask(w.dialTLS(t, other), request); err != nil {
+	if _, err = ask(w.dialTLS(t, other), request); err != nil {
 		t.Errorf("the other gateway is not let in: %v", err)
 	}
 	if got := held.Load(); got != linkPlaces {
