@@ -460,10 +460,14 @@ func TestPagesOfOneGateway(t *testing.T) {
 	w := gatewayWorld(t)
 	in, quiet, _ := w.filled()
 	gate := integrationPath(in.ID)
+	legacy := w.gateway("Legacy VPN", "192.0.2.99/32")
+	legacy.Experience, legacy.Secret = sallyport.ExperienceLegacy, ""
+	_, err := w.store.PutIntegration(t.Context(), legacy)
+	must(t, err)
 	p := w.browser(t)
 	p.signIn("ada")
 	p.look(map[string]string{"integration": gate, "integration-settings": gate + "/settings", "integration-attributes": gate + "/attributes", "integration-script": gate + "/script",
-		"integration-secret": gate + "/secret", "integration-delete": gate + "/delete", "integration-quiet": integrationPath(quiet.ID)})
+		"integration-secret": gate + "/secret", "integration-delete": gate + "/delete", "integration-quiet": integrationPath(quiet.ID), "integration-script-legacy": integrationPath(legacy.ID) + "/script"})
 }
 
 func TestPagesOfGatewaysAppliancesAndSites(t *testing.T) {
@@ -471,7 +475,7 @@ func TestPagesOfGatewaysAppliancesAndSites(t *testing.T) {
 	_, _, north := w.filled()
 	p := w.browser(t)
 	p.signIn("ada")
-	p.look(map[string]string{"integrations": "/integrations", "cloud": "/cloud", "cloud-remove": "/cloud/b2/remove", "sites": "/sites", "site": "/sites/" + string(north.ID), "site-delete": "/sites/" + string(north.ID) + "/delete"})
+	p.look(map[string]string{"integrations": "/integrations", "cloud": "/cloud", "cloud-remove": "/cloud/b2/remove", "cloud-rename": "/cloud/b2/name", "settings-languages": "/settings/languages", "sites": "/sites", "site": "/sites/" + string(north.ID), "site-delete": "/sites/" + string(north.ID) + "/delete"})
 }
 
 func TestGatewaysInTheBrowser(t *testing.T) {
