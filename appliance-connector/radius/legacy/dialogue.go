@@ -30,6 +30,7 @@ func (d *Door) begin(ctx context.Context, q *radius.Query, key stepID) (result, 
 	s, err := d.Engine.Begin(ctx, login.Attempt{
 		Login: newLogin(), Integration: c.Integration, UserName: c.UserName, Password: t.password, Place: c.Place, Via: c.Via, Door: c.Door,
 		Code: t.code, Push: t.push, Choose: q.Integration.AskMethod, Front: key[:],
+		Shows: []sallyport.PromptKind{sallyport.PromptChoose, sallyport.PromptEnrol}, Language: q.Integration.Language,
 		// Nobody else asks: the step is taken.
 		BindStarted: ctx.Err,
 	})
@@ -55,42 +56,102 @@ func (d *Door) answering(q *radius.Query, s login.State) step {
 
 // answer takes what was typed for what the user was asked.
 func (d *Door) answer(ctx context.Context, s login.State, text sallyport.Secret) (result, error) {
+	if s.Kind == sallyport.PromptEnrol {
+		return d.enrol(ctx, s, text)
+	}
 	p := d.Engine.Prompt(s)
 	code := sallyport.CanonicalPasscode(text)
-	word := strings.ToLower(string(code))
-	isCode := sallyport.LooksLikePasscode(code) && takesTyped(p)
+	m, chosen := choice(p, strings.ToLower(string(code)))
 	switch {
-	case s.Kind == sallyport.PromptCode && word == wordPush && slices.Contains(p.Methods, sallyport.MethodPush):
-		return d.pushed(d.Engine.Push(ctx, s))
+	case chosen:
+		return d.use(ctx, s, p, m)
 	case s.Kind == sallyport.PromptCode:
 		return asked(d.Engine.Code(ctx, s, text))
-	case isCode:
-		next, err := d.Engine.UseCode(ctx, s)
+	case sallyport.LooksLikePasscode(code) && typedNow(p) != "":
+		next, err := d.Engine.Act(ctx, s, login.Action{Do: "use", Method: typedNow(p)})
 		if err != nil {
 			return result{}, err
 		}
 		return asked(d.Engine.Code(ctx, next, code))
-	case takesTyped(p) && (word == wordCode || s.Kind == sallyport.PromptChoose && wantsCode(p, word)):
-		return asked(d.Engine.UseCode(ctx, s))
 	case s.Kind == sallyport.PromptChoose:
-		return d.pushed(d.Engine.Push(ctx, s))
+		return d.use(ctx, s, p, p.Methods[0])
 	}
 	return result{State: s, Hold: true}, nil // the number was typed on the phone, or is about to be
 }
 
-// wantsCode reads the answer to a choice: 1 is the push, 2 a passcode; anything else is the usual way.
-func wantsCode(p sallyport.Prompt, word string) bool {
-	switch word {
-	case "1", wordPush:
-		return false
-	case "2":
-		return true
+// use goes to a method, or has its code sent again.
+func (d *Door) use(ctx context.Context, s login.State, p sallyport.Prompt, m sallyport.Method) (result, error) {
+	current := s.Kind == sallyport.PromptCode && p.Methods[0] == m
+	switch {
+	case m == sallyport.MethodPush:
+		return d.pushed(d.Engine.Push(ctx, s))
+	case current && m == sallyport.MethodSMS:
+		return d.again(s)(d.Engine.Act(ctx, s, login.Action{Do: "resend"}))
+	case current:
+		return d.again(s)(s, nil)
 	}
-	return p.Methods[0] != sallyport.MethodPush
+	return asked(d.Engine.Act(ctx, s, login.Action{Do: "use", Method: m}))
 }
 
-func takesTyped(p sallyport.Prompt) bool {
-	return slices.ContainsFunc(p.Methods, func(m sallyport.Method) bool { return m != sallyport.MethodPush })
+// again asks the same again when the engine did not go on: a State is answered once, so that there has to be another one.
+func (d *Door) again(before login.State) func(login.State, error) (result, error) {
+	return func(s login.State, err error) (result, error) {
+		switch sallyport.ErrorCode(err) {
+		case "", sallyport.CodeLimited, sallyport.CodeConflict, sallyport.CodeInvalid:
+		default:
+			return result{}, err
+		}
+		if err != nil {
+			s = before
+		}
+		if s.Version == before.Version {
+			s.Version++
+		}
+		return result{State: s}, nil
+	}
+}
+
+// choice reads a word for a method that is open, or the number of one where there is a choice.
+func choice(p sallyport.Prompt, word string) (sallyport.Method, bool) {
+	if p.Kind == sallyport.PromptChoose && len(word) == 1 {
+		if n := int(word[0] - '1'); n >= 0 && n < len(options(p)) {
+			return options(p)[n], true
+		}
+	}
+	m := map[string]sallyport.Method{wordPush: sallyport.MethodPush, wordSMS: sallyport.MethodSMS, wordToken: sallyport.MethodExternal, wordCode: typedNow(p)}[word]
+	return m, m != "" && slices.Contains(p.Methods, m)
+}
+
+// options are the ways that a choice is between, in the order of the methods. All codes that can be typed at once are one.
+func options(p sallyport.Prompt) (out []sallyport.Method) {
+	for _, m := range p.Methods {
+		switch m {
+		case sallyport.MethodPush, sallyport.MethodSMS, sallyport.MethodExternal:
+			out = append(out, m)
+		case typedNow(p):
+			out = append(out, m)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b sallyport.Method) int { // the push is always the first one
+		switch {
+		case a == sallyport.MethodPush && b != a:
+			return -1
+		case b == sallyport.MethodPush && a != b:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
+// typedNow is the first method whose codes are there without anybody being asked for one; "": there is none.
+func typedNow(p sallyport.Prompt) sallyport.Method {
+	for _, m := range p.Methods {
+		if m == sallyport.MethodCode || m == sallyport.MethodOTP || m == sallyport.MethodTemporary {
+			return m
+		}
+	}
+	return ""
 }
 
 // asked is the result of a step that ends the login or asks something else.

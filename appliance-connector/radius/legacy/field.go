@@ -15,6 +15,9 @@ import (
 const (
 	wordPush = "push"
 	wordCode = "code"
+	// wordSMS asks for a code by SMS, or for another one; wordToken is for the token of the external token server.
+	wordSMS   = "sms"
+	wordToken = "token"
 )
 
 // typed is what stands in a password field.

@@ -44,7 +44,7 @@ const (
 type Engine interface {
 	Begin(context.Context, login.Attempt) (login.State, error)
 	Wait(context.Context, login.State) (login.State, error)
-	UseCode(context.Context, login.State) (login.State, error)
+	Act(context.Context, login.State, login.Action) (login.State, error)
 	Push(context.Context, login.State) (login.State, error)
 	Code(context.Context, login.State, sallyport.Secret) (login.State, error)
 	GiveUp(context.Context, login.State) login.State

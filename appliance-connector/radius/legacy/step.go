@@ -193,12 +193,12 @@ func (d *Door) await(ctx context.Context, st step, holder, box []byte) (result, 
 
 // hold waits for the phone, where a result says so.
 func (d *Door) hold(ctx context.Context, st step, r result) (result, error) {
-	if !r.Hold || r.State.Kind != sallyport.PromptPush {
+	if !r.Hold || !waits(r.State) {
 		return r, nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, d.Hold)
 	defer cancel()
-	for r.State.Kind == sallyport.PromptPush {
+	for waits(r.State) {
 		next, err := d.Engine.Wait(waiting, r.State)
 		switch {
 		case ctx.Err() != nil:
@@ -207,8 +207,17 @@ func (d *Door) hold(ctx context.Context, st step, r result) (result, error) {
 			return r, err
 		case waiting.Err() != nil && next.Kind == sallyport.PromptPush:
 			next = d.Engine.GiveUp(ctx, next)
+		case waiting.Err() != nil && waits(next):
+			if next, err = d.Engine.Act(ctx, next, login.Action{Do: "back"}); err != nil {
+				return r, err
+			}
+			next.Reason = sallyport.ReasonEnrolFailed
 		}
 		r.State = next
+	}
+	var err error
+	if r.State, err = d.finished(ctx, r.State); err != nil {
+		return r, err
 	}
 	d.keep(ctx, st, r)
 	return r, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport"
@@ -97,6 +98,7 @@ var sentences = map[sallyport.Reason]string{
 	sallyport.ReasonTooManyCodes: "Too many wrong codes. Please wait, and log in again.",
 	sallyport.ReasonUnavailable:  "Sign-in is not available right now. Please try again in a minute.",
 	sallyport.ReasonBadApproval:  "The phone's answer was not accepted. Please log in again.",
+	sallyport.ReasonBlocked:      "Your phone is not asked for a while. Please use another way, or ask the help desk.",
 }
 
 func words(why sallyport.Reason, support string) string {
@@ -117,11 +119,14 @@ func question(p sallyport.Prompt) string {
 	switch p.Kind {
 	case sallyport.PromptPush:
 		parts = append(parts, "Type "+p.Number+" in the app on your phone, then type ok here.")
-		if takesTyped(p) {
+		if typedNow(p) != "" {
 			parts = append(parts, "Or type a code here instead.")
 		}
+		parts = append(parts, otherWays(p)...)
 	case sallyport.PromptChoose:
-		parts = append(parts, "Type 1 to be asked on your phone, 2 to be asked for a code, or the code itself.")
+		parts = append(parts, choiceWords(p))
+	case sallyport.PromptEnrol:
+		parts = append(parts, enrolWords(p))
 	case sallyport.PromptCode:
 		switch p.Reason {
 		case sallyport.ReasonWrongCode:
@@ -131,12 +136,67 @@ func question(p sallyport.Prompt) string {
 		case sallyport.ReasonBlocked:
 			parts = append(parts, "Your phone is not asked for a while.")
 		}
-		parts = append(parts, codeWords(p.Methods))
+		parts = append(parts, askedWords(p))
 		if takesPush {
 			parts = append(parts, "Or type push to be asked on your phone.")
 		}
+		parts = append(parts, otherWays(p)...)
 	}
 	return strings.Join(parts, " ")
+}
+
+// choiceWords offer the ways by their numbers.
+func choiceWords(p sallyport.Prompt) string {
+	text := "Type"
+	for i, m := range options(p) {
+		what := map[sallyport.Method]string{sallyport.MethodPush: "to be asked on your phone", sallyport.MethodSMS: "for a code by SMS", sallyport.MethodExternal: "to use your token"}[m]
+		if what == "" {
+			what = "to be asked for a code"
+		}
+		if i > 0 {
+			text += ","
+		}
+		text += " " + strconv.Itoa(i+1) + " " + what
+	}
+	if typedNow(p) != "" {
+		text += ", or the code itself"
+	}
+	return text + "."
+}
+
+// askedWords ask for the code of the first method, and of those that may be typed as well.
+func askedWords(p sallyport.Prompt) string {
+	switch p.Methods[0] {
+	case sallyport.MethodExternal:
+		if p.Message != "" {
+			return p.Message
+		}
+		return "Type what your token shows."
+	case sallyport.MethodSMS:
+		switch {
+		case p.Reason == sallyport.ReasonSMSFailed || p.Delivery == string(login.DeliveryFailed):
+			return "The message with your code could not be sent."
+		case p.Resend != nil:
+			return "Type the code sent to the number that ends in " + p.To + ", or sms for another one."
+		}
+		return "Type the code sent to the number that ends in " + p.To + "."
+	}
+	return codeWords(p.Methods)
+}
+
+// otherWays name the words for ways that are not the one in use.
+func otherWays(p sallyport.Prompt) (out []string) {
+	first := p.Methods[0]
+	if first == sallyport.MethodExternal && typedNow(p) != "" {
+		out = append(out, "Or type code for another code.")
+	}
+	if first != sallyport.MethodSMS && slices.Contains(p.Methods, sallyport.MethodSMS) {
+		out = append(out, "Or type sms for a code by SMS.")
+	}
+	if first != sallyport.MethodExternal && slices.Contains(p.Methods, sallyport.MethodExternal) {
+		out = append(out, "Or type token to use your token.")
+	}
+	return out
 }
 
 // codeWords asks for a passcode of any of the methods that may be typed, the current one first. What has to be asked for

@@ -53,6 +53,8 @@ type world struct {
 	binds  atomic.Int64
 	slow   chan struct{} // when not nil, the directory waits for it
 	down   atomic.Bool   // the directory
+	// factors change what the engine can ask for; nil: nothing.
+	factors func(*login.Config)
 }
 
 func newWorld(t testing.TB) *world {
@@ -149,7 +151,8 @@ type people struct {
 	mu        sync.Mutex
 	matching  bool
 	temporary sallyport.Secret
-	ways      []sallyport.Combination // when not empty, everybody has an OTP token and a PIN, and these alone are allowed
+	ways      []sallyport.Combination   // when not empty, everybody has an OTP token and a PIN, and these alone are allowed
+	edit      func(*sallyport.Standing) // nil: nothing is changed
 }
 
 func (p *people) set(change func(*people)) {
@@ -173,6 +176,9 @@ func (p *people) Standing(_ context.Context, account sallyport.AccountName) (sal
 	}
 	if p.temporary != "" {
 		s.Has.TemporaryCodes = []sallyport.TemporaryCode{{ID: "t1", Account: account, Issued: p.w.now(), Expires: p.w.now().Add(time.Hour)}}
+	}
+	if p.edit != nil {
+		p.edit(&s)
 	}
 	return s, nil
 }
@@ -370,11 +376,15 @@ func (w *world) appliance(change ...func(*legacy.Options, *radius.Options)) *app
 	w.t.Helper()
 	a := &appliance{log: &lines{}, records: &records{}}
 	log := slog.New(slog.NewTextHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	engine := login.New(login.Config{
+	config := login.Config{
 		Directory: w, Standings: w.people, Devices: w.people, Challenges: w.hub, TemporaryCodes: w.people, Recorder: a.records, Counters: w.store,
 		Codes: &passcode.Checker{Store: w.store, Temporary: w.people, Tokens: w.store, PINs: w.store, Now: w.now, Log: log},
 		Key:   w.ring.Derive("login"), Now: w.now, Sleep: func(context.Context, time.Duration) {}, Log: log,
-	})
+	}
+	if w.factors != nil {
+		w.factors(&config)
+	}
+	engine := login.New(config)
 	lo := legacy.Options{Engine: engine, Steps: w.store, Tokens: tokens{}, States: login.Keeper{Key: w.ring.Derive("radius state")},
 		Key: w.ring.Derive("radius steps"), Now: w.now, Sleep: pause, Log: log}
 	ro := radius.Options{Address: "127.0.0.1:0", Integrations: []sallyport.Integration{w.vpn}, Log: log, ReplyWindow: 90 * time.Second, Groups: groups{}}
