@@ -81,7 +81,8 @@ func (e *Engine) enrolling(p *policy.Enrolment, a Attempt) *Enrolling {
 func (e *Engine) enrols(k sallyport.AuthenticatorKind, a Attempt) bool {
 	switch k {
 	case sallyport.AuthenticatorApp:
-		return e.Apps != nil
+		// In RADIUS there is no link to draw.
+		return e.Apps != nil && (a.Door != sallyport.DoorRADIUS || e.Serials != nil)
 	case sallyport.AuthenticatorPhone:
 		return e.Texts != nil
 	case sallyport.AuthenticatorPasskey:

@@ -125,7 +125,7 @@ func withFactors(t *testing.T, edit func(*sallyport.Standing)) (w *world, o *out
 	t.Helper()
 	w, o = newWorld(t), &outside{followed: make(chan struct{})}
 	w.factors = func(c *login.Config) {
-		c.Texts, c.External, c.Apps, c.OTPTokens = texts{o}, external{o}, apps{o}, otpTokens{o}
+		c.Texts, c.External, c.Apps, c.Serials, c.OTPTokens = texts{o}, external{o}, apps{o}, apps{o}, otpTokens{o}
 	}
 	w.people.set(func(p *people) { p.edit = edit })
 	gateways, n := []*gateway{w.appliance().gateway(t), w.appliance().gateway(t)}, 0
@@ -299,6 +299,18 @@ func TestTheAppIsEnrolledByItsSerialNumberAndCode(t *testing.T) {
 	want(t, ask("alice", "SP12345 654321", p), wire.CodeAccessAccept, "")
 	if got := o.enrolments(); got != `hospital\alice app` {
 		t.Error(got)
+	}
+}
+
+// Where apps are not found by their serial numbers there is no way to enrol one here, and none is offered.
+func TestTheAppIsNotOfferedWhereItCannotBeEnrolled(t *testing.T) {
+	w, _, _ := withFactors(t, unenrolled(true))
+	all := w.factors
+	w.factors = func(c *login.Config) { all(c); c.Serials = nil }
+	p := w.appliance().gateway(t).ask("alice", password, nil)
+	want(t, p, wire.CodeAccessChallenge, "Set up your second factor. Type your mobile number")
+	if strings.Contains(rfc2865.ReplyMessage_GetString(p), "app") {
+		t.Error(rfc2865.ReplyMessage_GetString(p))
 	}
 }
 
