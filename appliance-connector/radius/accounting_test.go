@@ -88,6 +88,9 @@ func checkAccounting(t testing.TB, answer, request []byte, secret string) {
 func accountingServer(t testing.TB, opts Options) (*Server, *lines, *ledger) {
 	t.Helper()
 	l := &ledger{}
+	if opts.Accounting != nil { // another appliance's, which has the same database
+		l = opts.Accounting.Recorder.(*ledger)
+	}
 	opts.Accounting = &AccountingOptions{Address: "127.0.0.1:0", Recorder: l}
 	if opts.Verifier == nil {
 		opts.Verifier, _ = knows("right")
@@ -111,8 +114,7 @@ func TestAccountingIsAnsweredWhenItIsRecordedAndRecordedOnce(t *testing.T) {
 	var mu sync.Mutex
 	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
 	s, _, l := accountingServer(t, Options{Now: clock, Appliance: "a1"})
-	other, _, _ := accountingServer(t, Options{Now: clock, Appliance: "a2"})
-	other.opts.Accounting.Recorder = l // two appliances, one database
+	other, _, _ := accountingServer(t, Options{Now: clock, Appliance: "a2", Accounting: &AccountingOptions{Recorder: l}})
 	c := dialAccounting(t, s)
 	request := accountingRequest(t, secret, rfc2866.AcctStatusType_Value_Start, "s1", 0, func(p *radius.Packet) {
 		p.Add(rfc2865.ProxyState_Type, []byte("one"))

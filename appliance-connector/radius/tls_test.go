@@ -149,9 +149,7 @@ func (w *secureWorld) refused(t *testing.T, words string, certs ...tls.Certifica
 		}
 	}
 	eventually(t, "the refusal", func() bool { return w.Stats().TLSRefused > before })
-	if !strings.Contains(w.log.String(), words) {
-		t.Errorf("the log has no %q: %s", words, w.log)
-	}
+	eventually(t, "a line with "+words, func() bool { return strings.Contains(w.log.String(), words) })
 }
 
 func TestOverTLSAGatewayIsKnownByItsCertificate(t *testing.T) {
