@@ -1,32 +1,27 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/store"
+	"github.com/sallyport/sallyport/internal/relyingparty"
 	"github.com/sallyport/sallyport/internal/sealed"
 )
 
-const (
-	maxPasskeys     = 20
-	maxPasskeyReply = 32 << 10 // octets of what a browser sends of a passkey
-)
+const maxPasskeys = 20
 
 // Passkey is a passkey as its owner sees it.
 type Passkey struct {
@@ -47,47 +42,23 @@ type keptPasskey struct {
 	Credential webauthn.Credential `json:"credential"`
 }
 
-// owner is an administrator as the library sees one.
-type owner struct {
-	admin sallyport.Administrator
-	keys  []webauthn.Credential
-}
-
-func (o owner) WebAuthnID() []byte                         { return []byte(o.admin.ID) }
-func (o owner) WebAuthnName() string                       { return o.admin.Name }
-func (o owner) WebAuthnDisplayName() string                { return cmp.Or(o.admin.DisplayName, o.admin.Name) }
-func (o owner) WebAuthnCredentials() []webauthn.Credential { return o.keys }
-
 // CanPasskey reports whether browsers do passkeys at an origin: it needs a host name, not an address.
-func CanPasskey(origin string) bool { _, err := relyingParty(origin); return err == nil }
+func CanPasskey(origin string) bool { _, err := relyingparty.Host(origin); return err == nil }
 
-func relyingParty(origin string) (*webauthn.WebAuthn, error) {
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || net.ParseIP(u.Hostname()) != nil {
-		return nil, sallyport.Errorf(sallyport.CodeUnsupported, "Passkeys need a host name: open the console by its name, not by its address.", err)
-	}
-	return webauthn.New(&webauthn.Config{
-		RPID: u.Hostname(), RPDisplayName: "Sallyport", RPOrigins: []string{origin},
-		AttestationPreference: protocol.PreferNoAttestation,
-		AuthenticatorSelection: protocol.AuthenticatorSelection{
-			ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationRequired},
-	})
-}
-
-// passkeyOwner reads an administrator's passkeys for the host of an origin.
-func (s *Service) passkeyOwner(ctx context.Context, a sallyport.Administrator, origin string) (owner, error) {
+// passkeyOwner reads an administrator's passkeys for a host.
+func (s *Service) passkeyOwner(ctx context.Context, a sallyport.Administrator, host string) (relyingparty.Owner, error) {
 	rows, err := s.db.Passkeys(ctx, a.ID)
 	if err != nil {
-		return owner{}, err
+		return relyingparty.Owner{}, err
 	}
-	out := owner{admin: a}
+	out := relyingparty.Owner{Handle: []byte(a.ID), Name: a.Name, DisplayName: a.DisplayName}
 	for _, r := range rows {
 		var k keptPasskey
 		if err := json.Unmarshal(r.Kept, &k); err != nil {
-			return owner{}, fmt.Errorf("read passkey: %w", err)
+			return relyingparty.Owner{}, fmt.Errorf("read passkey: %w", err)
 		}
-		if u, err := url.Parse(origin); err == nil && k.Host == u.Hostname() {
-			out.keys = append(out.keys, k.Credential)
+		if k.Host == host {
+			out.Keys = append(out.Keys, k.Credential)
 		}
 	}
 	return out, nil
@@ -120,22 +91,18 @@ func (s *Service) OfferPasskey(ctx context.Context, session *Session) (PasskeySt
 	if err := mayEnrol(session); err != nil {
 		return PasskeyStep{}, err
 	}
-	rp, o, err := s.ceremony(ctx, session)
+	page, o, err := s.ceremony(ctx, session)
 	if err != nil {
 		return PasskeyStep{}, err
 	}
-	if len(o.keys) >= maxPasskeys {
+	if len(o.Keys) >= maxPasskeys {
 		return PasskeyStep{}, sallyport.Errorf(sallyport.CodeConflict, "You have many passkeys. Remove one that you do not use first.", nil)
 	}
-	var exclude []protocol.CredentialDescriptor
-	for _, k := range o.keys {
-		exclude = append(exclude, k.Descriptor())
-	}
-	options, data, err := rp.BeginRegistration(o, webauthn.WithExclusions(exclude))
+	options, data, err := page.Offer(o, nil)
 	if err != nil {
-		return PasskeyStep{}, fmt.Errorf("begin passkey: %w", err)
+		return PasskeyStep{}, err
 	}
-	return s.passkeyStep(session, "passkey enrol", options.Response, data)
+	return s.passkeyStep(session, "passkey enrol", options, data)
 }
 
 // EnrolPasskey ends making a passkey with the browser's answer; see EnrolTOTP for what it gives.
@@ -153,19 +120,15 @@ func (s *Service) EnrolPasskey(ctx context.Context, session *Session, state, nam
 	if err != nil {
 		return nil, nil, err
 	}
-	rp, o, err := s.ceremony(ctx, session)
+	page, o, err := s.ceremony(ctx, session)
 	if err != nil {
 		return nil, nil, err
 	}
-	parsed, err := protocol.ParseCredentialCreationResponseBytes(answer)
+	credential, err := page.Make(o, data, answer)
 	if err != nil {
-		return nil, nil, refusedPasskey(err)
+		return nil, nil, err
 	}
-	credential, err := rp.CreateCredential(o, data, parsed)
-	if err != nil {
-		return nil, nil, refusedPasskey(err)
-	}
-	if err := s.keepPasskey(ctx, session, *credential, name, time.Time{}); err != nil {
+	if err := s.keepPasskey(ctx, session, credential, name, time.Time{}); err != nil {
 		return nil, nil, err
 	}
 	return s.enrolled(ctx, session, "passkey "+name)
@@ -173,18 +136,18 @@ func (s *Service) EnrolPasskey(ctx context.Context, session *Session, state, nam
 
 // AskPasskey begins showing a passkey, to sign in or to confirm.
 func (s *Service) AskPasskey(ctx context.Context, session *Session) (PasskeyStep, error) {
-	rp, o, err := s.ceremony(ctx, session)
+	page, o, err := s.ceremony(ctx, session)
 	if err != nil {
 		return PasskeyStep{}, err
 	}
-	if len(o.keys) == 0 {
+	if len(o.Keys) == 0 {
 		return PasskeyStep{}, sallyport.Errorf(sallyport.CodeNotFound, "You have no passkey for this address of the console.", nil)
 	}
-	options, data, err := rp.BeginLogin(o)
+	options, data, err := page.Ask(o, nil)
 	if err != nil {
-		return PasskeyStep{}, fmt.Errorf("ask for passkey: %w", err)
+		return PasskeyStep{}, err
 	}
-	return s.passkeyStep(session, "passkey ask", options.Response, data)
+	return s.passkeyStep(session, "passkey ask", options, data)
 }
 
 // CheckPasskey takes the browser's answer as the second factor. The session it gives has a new token.
@@ -212,20 +175,13 @@ func (s *Service) CheckPasskey(ctx context.Context, session *Session, state stri
 }
 
 func (s *Service) matchPasskey(ctx context.Context, session *Session, data webauthn.SessionData, answer []byte) (name string, err error) {
-	rp, o, err := s.ceremony(ctx, session)
+	page, o, err := s.ceremony(ctx, session)
 	if err != nil {
 		return "", err
 	}
-	parsed, err := protocol.ParseCredentialRequestResponseBytes(answer)
+	credential, err := page.Check(o, data, answer)
 	if err != nil {
-		return "", refusedPasskey(err)
-	}
-	credential, err := rp.ValidateLogin(o, data, parsed)
-	if err != nil {
-		return "", refusedPasskey(err)
-	}
-	if credential.Authenticator.CloneWarning {
-		return "", refusedPasskey(errors.New("the counter went back: there may be a copy of the passkey"))
+		return "", err
 	}
 	list, err := s.passkeys(ctx, session.admin.ID)
 	if err != nil {
@@ -234,9 +190,9 @@ func (s *Service) matchPasskey(ctx context.Context, session *Session, data webau
 	id := passkeyID(credential.ID)
 	i := slices.IndexFunc(list, func(p Passkey) bool { return p.ID == id })
 	if i < 0 {
-		return "", refusedPasskey(errors.New("removed meanwhile"))
+		return "", relyingparty.Refused(errors.New("removed meanwhile"))
 	}
-	return list[i].Name, s.keepPasskey(ctx, session, *credential, list[i].Name, s.now())
+	return list[i].Name, s.keepPasskey(ctx, session, credential, list[i].Name, s.now())
 }
 
 // DeletePasskey removes one, unless it is the only second factor.
@@ -278,28 +234,24 @@ func passkeyID(raw []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func (s *Service) ceremony(ctx context.Context, session *Session) (*webauthn.WebAuthn, owner, error) {
-	rp, err := relyingParty(session.visitor.Origin)
+func (s *Service) ceremony(ctx context.Context, session *Session) (relyingparty.Page, relyingparty.Owner, error) {
+	page, err := relyingparty.At(session.visitor.Origin, relyingparty.Required)
 	if err != nil {
-		return nil, owner{}, err
+		return page, relyingparty.Owner{}, err
 	}
-	o, err := s.passkeyOwner(ctx, session.admin, session.visitor.Origin)
-	return rp, o, err
+	o, err := s.passkeyOwner(ctx, session.admin, page.Host)
+	return page, o, err
 }
 
-func (s *Service) passkeyStep(session *Session, what string, options any, data *webauthn.SessionData) (PasskeyStep, error) {
-	text, err := json.Marshal(options)
-	if err != nil {
-		return PasskeyStep{}, fmt.Errorf("encode passkey options: %w", err)
-	}
+func (s *Service) passkeyStep(session *Session, what string, options json.RawMessage, data webauthn.SessionData) (PasskeyStep, error) {
 	state, err := s.sealStep(session, what, data)
-	return PasskeyStep{text, state}, err
+	return PasskeyStep{options, state}, err
 }
 
 // openPasskeyStep gives back what a challenge was made with: once, on all appliances.
 func (s *Service) openPasskeyStep(ctx context.Context, session *Session, what, state string, answer []byte) (data webauthn.SessionData, err error) {
-	if len(answer) > maxPasskeyReply {
-		return data, refusedPasskey(errors.New("the answer is too long"))
+	if len(answer) > relyingparty.MaxAnswer {
+		return data, relyingparty.Refused(errors.New("the answer is too long"))
 	}
 	if err := s.openStep(session, what, state, &data); err != nil {
 		return data, err
@@ -307,11 +259,7 @@ func (s *Service) openPasskeyStep(ctx context.Context, session *Session, what, s
 	claim := sha256.Sum256(sealed.Fields("console passkey", data.Challenge))
 	first, err := s.db.Claim(ctx, claim[:], s.now().Add(stepLife), s.now())
 	if err == nil && !first {
-		err = refusedPasskey(errors.New("the challenge was answered before"))
+		err = relyingparty.Refused(errors.New("the challenge was answered before"))
 	}
 	return data, err
-}
-
-func refusedPasskey(cause error) error {
-	return sallyport.Errorf(sallyport.CodeDenied, "The passkey was not accepted. Please try again.", cause)
 }
