@@ -33,9 +33,11 @@ type Authenticators struct {
 	Apps     int // devices with the app
 	Phones   int // phone numbers
 	Passkeys int
-	OTP      bool // an OTP token is assigned whose codes count
-	PIN      bool // there is a PIN to be typed before a token's code
-	External bool // the external token server knows the user
+	// PasskeyHosts are the hosts of the pages whose passkeys are taken; one may be there several times.
+	PasskeyHosts []string
+	OTP          bool // an OTP token is assigned whose codes count
+	PIN          bool // there is a PIN to be typed before a token's code
+	External     bool // the external token server knows the user
 	// TemporaryCodes are those that were issued and not forgotten; whether one is good depends on the time.
 	TemporaryCodes []TemporaryCode
 	// Last is how the account logged in last; empty: not known.

@@ -38,6 +38,7 @@ var sealedTables = []sealedTable{
 		{"sealed_details_key", []string{"account", "public_key"}},
 	}},
 	{"phones", []string{"id"}, []sealedColumn{{"sealed_number", []string{"account"}}}},
+	{"user_passkeys", []string{"id"}, []sealedColumn{{"sealed_passkey", []string{"account", "host", "credential"}}}},
 	{"enrolments", []string{"id"}, []sealedColumn{{"sealed_secret", []string{"account"}}}},
 	{"invites", []string{"id"}, []sealedColumn{{"sealed_secret", nil}}},
 	{"domains", []string{"id"}, []sealedColumn{{"sealed_bind_password", []string{"name", "servers", "authority", "bind_name"}}}},

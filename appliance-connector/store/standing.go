@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -17,7 +18,8 @@ var accountStanding = fmt.Sprintf(`
 	SELECT r.value,
 		COALESCE((SELECT method FROM (SELECT method, outcome FROM logins WHERE account = $1 ORDER BY time DESC, id DESC LIMIT %d) l
 			WHERE outcome = 'granted' AND method NOT IN ('', 'remembered') LIMIT 1), ''),
-		(SELECT COUNT(*) FROM phones WHERE account = $1),
+		(SELECT COUNT(*) FROM phones WHERE account = $1), (SELECT COUNT(*) FROM user_passkeys WHERE account = $1),
+		COALESCE((SELECT string_agg(host, ' ') FROM user_passkeys WHERE account = $1 AND copied = 0), ''),
 		(SELECT COUNT(*) FROM otp_tokens WHERE account = $1 AND state = 'active'), (SELECT COUNT(*) FROM otp_pins WHERE account = $1),
 		COALESCE(u.id, ''), COALESCE(u.domain_id, ''), COALESCE(u.guid, ''), COALESCE(u.account, ''), COALESCE(u.upn, ''), COALESCE(u.dn, ''),
 		COALESCE(u.display_name, ''), COALESCE(u.mail, ''), COALESCE(u.state, ''), COALESCE(u.policy_id, ''), COALESCE(u.policy_from, ''),
@@ -63,14 +65,16 @@ func (s *Store) scanStanding(rows *sql.Rows, account sallyport.AccountName, into
 	var u sallyport.User
 	var since, created, synchronised, issued, expires, enrolled, tokens, pins int64
 	var seed, details []byte
+	var hosts string
 	t := sallyport.TemporaryCode{Account: account}
-	if err := rows.Scan(&revision, &into.Has.Last, &into.Has.Phones, &tokens, &pins,
+	if err := rows.Scan(&revision, &into.Has.Last, &into.Has.Phones, &into.Has.Passkeys, &hosts, &tokens, &pins,
 		&u.ID, &u.Domain, &u.GUID, &u.Account, &u.UPN, &u.DN, &u.DisplayName, &u.Mail, &u.State, &u.Policy, &u.PolicyFrom,
 		&since, &created, &synchronised, &u.Version,
 		&t.ID, &issued, &expires, &t.By,
 		&d.ID, &d.Account, &d.Name, &d.Platform, &d.PublicKey, &seed, &details, &enrolled); err != nil {
 		return 0, d, err
 	}
+	into.Has.PasskeyHosts = strings.Fields(hosts)
 	into.Has.OTP, into.Has.PIN = tokens > 0, pins > 0
 	if u.ID != "" {
 		u.SecondFactorSince, u.Created, u.Synchronised = orNever(since), fromMicros(created), fromMicros(synchronised)

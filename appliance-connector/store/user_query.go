@@ -30,7 +30,7 @@ type UserQuery struct {
 	Domain sallyport.DomainID
 	Policy sallyport.UserPolicyID
 	State  sallyport.UserState // empty: not removed
-	// Enrolled asks for those who have a device or a phone number, or have neither.
+	// Enrolled asks for those who have a device, a phone number or a passkey, or have none of these.
 	Enrolled *bool
 	// RemoteAccess asks for those whose user policy is live for remote access and licensed.
 	RemoteAccess bool
@@ -177,7 +177,8 @@ func (q UserQuery) conditions(ctx context.Context, tx *sql.Tx) (conditions, erro
 	c.equal("policy_id", string(q.Policy))
 	if q.Enrolled != nil {
 		c.add(map[bool]string{true: "", false: "NOT "}[*q.Enrolled] + `(EXISTS (SELECT 1 FROM devices WHERE devices.account = users.account)
-			OR EXISTS (SELECT 1 FROM phones WHERE phones.account = users.account))`)
+			OR EXISTS (SELECT 1 FROM phones WHERE phones.account = users.account)
+			OR EXISTS (SELECT 1 FROM user_passkeys WHERE user_passkeys.account = users.account))`)
 	}
 	if q.RemoteAccess {
 		c.add(`policy_id IN (SELECT id FROM user_policies WHERE remote_access = 1 AND licensed = 1)`)

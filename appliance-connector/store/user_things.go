@@ -10,7 +10,7 @@ import (
 )
 
 // accountTables are what is kept under an account's name.
-var accountTables = [...]string{"devices", "phones", "enrolments", "temporary_codes", "otp_pins", "failures", "remembered"}
+var accountTables = [...]string{"devices", "phones", "user_passkeys", "enrolments", "temporary_codes", "otp_pins", "failures", "remembered"}
 
 // endThings deletes what is kept under names that other users take, and records it. OTP tokens become
 // nobody's.
@@ -80,7 +80,7 @@ func (b *userBatch) moveThings(ctx context.Context) error {
 		names = append(names, m.from)
 	}
 	for _, move := range []func(context.Context, []sallyport.AccountName, map[sallyport.AccountName]sallyport.AccountName) error{
-		b.moveDevices, b.movePhones, b.moveEnrolments, b.moveCodes, b.moveTokens, b.movePINs, b.moveFailures, b.forgetRemembered,
+		b.moveDevices, b.movePhones, b.movePasskeys, b.moveEnrolments, b.moveCodes, b.moveTokens, b.movePINs, b.moveFailures, b.forgetRemembered,
 	} {
 		if err := move(ctx, names, to); err != nil {
 			return err
@@ -117,6 +117,22 @@ func (b *userBatch) movePhones(ctx context.Context, names []sallyport.AccountNam
 		if _, err := b.tx.ExecContext(ctx, `UPDATE phones SET account = $2, sealed_number = $3 WHERE id = $1`,
 			string(p.ID), string(p.Account), b.store.box.seal(phonePlace(p), []byte(p.Number))); err != nil {
 			return fmt.Errorf("move phone number: %w", err)
+		}
+	}
+	return err
+}
+
+func (b *userBatch) movePasskeys(ctx context.Context, names []sallyport.AccountName, to map[sallyport.AccountName]sallyport.AccountName) error {
+	rows, err := b.tx.QueryContext(ctx, `SELECT `+userPasskeyColumns+` FROM user_passkeys`+inAccounts(names)+b.store.engine.lockRows, texts(names)...)
+	if err != nil {
+		return fmt.Errorf("read passkeys: %w", err)
+	}
+	list, err := collect(rows, b.store.scanUserPasskey)
+	for _, p := range list {
+		p.Account = to[p.Account]
+		if _, err := b.tx.ExecContext(ctx, `UPDATE user_passkeys SET account = $2, sealed_passkey = $3, version = version + 1 WHERE id = $1`,
+			string(p.ID), string(p.Account), b.store.box.seal(userPasskeyPlace(p), p.Kept)); err != nil {
+			return fmt.Errorf("move passkey: %w", err)
 		}
 	}
 	return err

@@ -48,6 +48,10 @@ func revisions(t *testing.T, e Engine) {
 		{"read", func() error { _, err := s.Integrations(ctx); return err }, false},
 		{"add phone number", func() error { return s.AddPhone(ctx, NewPhone(1, alice)) }, true},
 		{"delete phone number", func() error { return s.DeletePhone(ctx, alice, "p1") }, true},
+		{"add passkey", func() error { return s.AddUserPasskey(ctx, NewPasskey(1, alice)) }, true},
+		{"use passkey", func() error { return s.UseUserPasskey(ctx, NewPasskey(1, alice), start) }, false},
+		{"end copied passkey", func() error { return s.EndCopiedPasskey(ctx, alice, "k1", "", start) }, true},
+		{"delete passkey", func() error { return s.DeleteUserPasskey(ctx, alice, "k1") }, true},
 		{"delete device", func() error { return s.DeleteDevice(ctx, d.ID) }, true},
 		{"delete integration", func() error { return s.DeleteIntegration(ctx, "a", 0) }, true},
 	} {

@@ -26,6 +26,7 @@ func rekeyed(t *testing.T, e Engine) {
 	}
 	must(t, s.PutDevice(ctx, NewDevice("phone", alice)))
 	must(t, s.AddPhone(ctx, NewPhone(1, alice)))
+	must(t, s.AddUserPasskey(ctx, NewPasskey(1, alice)))
 	must(t, s.PutInvite(ctx, store.Invite{ID: "i1", Secret: "JOIN-CODE", Created: start, Expires: start.Add(time.Hour)}))
 	must(t, s.PutSetupLink(ctx, [32]byte{7}, start.Add(time.Hour)))
 	fillAdministration(t, s)
@@ -116,15 +117,18 @@ func readsAll(t *testing.T, s *store.Store) {
 	must(t, err)
 	phones, err := s.Phones(ctx, alice)
 	must(t, err)
+	passkeys, err := s.UserPasskeys(ctx, alice)
+	must(t, err)
 	pin, err := s.OTPPIN(ctx, alice)
 	must(t, err)
 	for name, equal := range map[string]bool{
-		"phone number": len(phones) == 1 && phones[0] == NewPhone(1, alice),
-		"PIN":          pin != nil && pin.Hash == NewOTPPIN(alice).Hash,
-		"token server": servers.Servers[0].Secret == "token-server-secret",
-		"message":      message.Text == newMail("m1").Text,
-		"TLS settings": len(i.TLS.Fingerprints) == 1,
-		"integration":  i.Secret == NewIntegration("a", 1).Secret && i.PreviousSecret == "secret-before", "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
+		"phone number":   len(phones) == 1 && phones[0] == NewPhone(1, alice),
+		"user's passkey": len(passkeys) == 1 && string(passkeys[0].Kept) == string(NewPasskey(1, alice).Kept),
+		"PIN":            pin != nil && pin.Hash == NewOTPPIN(alice).Hash,
+		"token server":   servers.Servers[0].Secret == "token-server-secret",
+		"message":        message.Text == newMail("m1").Text,
+		"TLS settings":   len(i.TLS.Fingerprints) == 1,
+		"integration":    i.Secret == NewIntegration("a", 1).Secret && i.PreviousSecret == "secret-before", "device": bytes.Equal(d.Seed, NewDevice("phone", alice).Seed) && bytes.Equal(d.DetailsKey, NewDevice("phone", alice).DetailsKey),
 		"enrolment": bytes.Equal(enrolment.Secret, Master()), "invitation": invites[0].Secret == "JOIN-CODE", "password": hash == "hash-of-b",
 		"seed": string(seed) == "seed-of-b", "passkey": string(keys[0].Kept) == `{"counter":1}`, "session": string(session.CSRF) == "csrf-secret-of-a-session",
 		"role grants": grants[0].Group == "CN=x", "domain": domain.BindPassword == "bind-password", "temporary code": code, "OTP token": len(tokens) == 1 && bytes.Equal(tokens[0].Seed, NewOTPToken("FT-1").Seed), "section": section == "smtp-password",
