@@ -1,6 +1,9 @@
 package sallyport
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Device is an enrolled phone of one account, as the appliance knows it.
 type Device struct {
@@ -46,6 +49,9 @@ type Authenticators struct {
 
 // Enrolled reports whether the account's owner has enrolled something.
 func (a Authenticators) Enrolled() bool { return a.Apps > 0 || a.Phones > 0 || a.Passkeys > 0 }
+
+// PasskeyAt reports whether a passkey is taken at the pages of a host.
+func (a Authenticators) PasskeyAt(host string) bool { return slices.Contains(a.PasskeyHosts, host) }
 
 // TemporaryCode returns the temporary code that is good at the time now, if there is one.
 func (a Authenticators) TemporaryCode(now time.Time) (TemporaryCode, bool) {

@@ -41,6 +41,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/tokenserver"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/appliance-connector/tunnel"
+	"github.com/sallyport/sallyport/appliance-connector/userpasskey"
 	"github.com/sallyport/sallyport/appliance-connector/usersync"
 	"github.com/sallyport/sallyport/internal/gatewaytoken"
 	"github.com/sallyport/sallyport/internal/telemetry"
@@ -211,6 +212,7 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 		Admitter: s.sync, Tokens: tokens, Counters: s.store, Recorder: s.records, Remembered: keeper(ring, s.store), Key: ring.Derive("login"),
 		Texts: messages{s.texts, s.store}, Apps: apps{s}, OTPTokens: codes,
 		External: externalTokens{client: s.tokens, steps: s.store, key: ring.Derive("external tokens"), now: time.Now, sleep: sleep},
+		Passkeys: userpasskey.Keeper{Store: s.store, Key: ring.Derive("passkey user handles"), Now: time.Now},
 		Now:      time.Now, Sleep: sleep, Log: s.log,
 	})
 	s.door = &overlay.Door{

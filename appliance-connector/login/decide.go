@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -34,7 +33,7 @@ func (e *Engine) serves(m sallyport.Method, a Attempt) bool {
 	case sallyport.MethodExternal:
 		return e.External != nil
 	case sallyport.MethodPasskey:
-		return e.Passkeys != nil && slices.Contains(a.Shows, sallyport.PromptPasskey)
+		return e.takesPasskeys(a)
 	}
 	return true
 }
@@ -57,7 +56,7 @@ func (e *Engine) decide(ctx context.Context, s State, account sallyport.Account,
 		return State{}, err
 	}
 	d := policy.Decide(policy.Input{
-		Account: s.Account, Known: true, Standing: standing, Integration: a.Integration, Door: s.door(), Now: e.Now(),
+		Account: s.Account, Known: true, Standing: standing, Integration: a.Integration, Door: s.door(), Page: pageHost(s.Origin), Now: e.Now(),
 	})
 	e.decided(ctx, s, d)
 	s.Enrolling = e.enrolling(d.Enrolment, a)

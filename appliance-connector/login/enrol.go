@@ -86,7 +86,7 @@ func (e *Engine) enrols(k sallyport.AuthenticatorKind, a Attempt) bool {
 	case sallyport.AuthenticatorPhone:
 		return e.Texts != nil
 	case sallyport.AuthenticatorPasskey:
-		return e.Passkeys != nil && slices.Contains(a.Shows, sallyport.PromptPasskey)
+		return e.takesPasskeys(a)
 	case sallyport.AuthenticatorOTP:
 		return e.OTPTokens != nil
 	}

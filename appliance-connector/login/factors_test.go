@@ -289,7 +289,7 @@ func TestPasskey(t *testing.T) {
 	w := newWorld(t)
 	o := w.outside()
 	w.enrol("alice")
-	w.people.standing.Has.Passkeys, w.people.standing.Has.Last = 1, sallyport.MethodPasskey
+	w.people.standing.Has.Passkeys, w.people.standing.Has.PasskeyHosts, w.people.standing.Has.Last = 1, []string{"vpn.hospital.test"}, sallyport.MethodPasskey
 	s := w.enter("l1")
 	w.at(s, sallyport.PromptPasskey, "")
 	if p := w.engine.Prompt(s); string(p.Passkey) != `{"rpId":"vpn.hospital.test"}` || len(p.Methods) != 3 {
@@ -309,6 +309,10 @@ func TestPasskey(t *testing.T) {
 	w.refused(s, login.Action{Do: "code", Code: "123456"}, sallyport.CodeConflict)
 	if w.begin("l2").Kind != sallyport.PromptPush {
 		t.Error("a page that cannot do passkeys is asked for one")
+	}
+	w.people.standing.Has.PasskeyHosts = []string{"clinic.hospital.test"}
+	if w.enter("l3").Kind != sallyport.PromptPush {
+		t.Error("a passkey is asked for that is for another page")
 	}
 }
 

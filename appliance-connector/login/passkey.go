@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/relyingparty"
 )
 
 // Passkeys knows the passkeys of accounts. A page has its own: they are bound to its origin.
@@ -28,6 +30,20 @@ type PasskeyCeremony struct {
 	Origin   string // of the page
 	// Challenge is 32 octets, for this one ceremony.
 	Challenge []byte
+}
+
+// takesPasskeys reports whether a page can ask for passkeys and make them.
+func (e *Engine) takesPasskeys(a Attempt) bool {
+	return e.Passkeys != nil && slices.Contains(a.Shows, sallyport.PromptPasskey) && pageHost(a.Origin) != ""
+}
+
+// pageHost is the host that passkeys of a page are bound to; empty: browsers do none there.
+func pageHost(origin string) string {
+	host, err := relyingparty.Host(origin)
+	if err != nil {
+		return ""
+	}
+	return host
 }
 
 func (e *Engine) ceremony(s State) PasskeyCeremony {

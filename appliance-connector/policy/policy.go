@@ -32,7 +32,9 @@ type Input struct {
 	Standing    sallyport.Standing
 	Integration sallyport.Integration
 	Door        sallyport.Door
-	Now         time.Time
+	// Page is the host of the page, which passkeys are bound to; empty: any.
+	Page string
+	Now  time.Time
 }
 
 // Outcome is which way a decision fell.

@@ -79,6 +79,18 @@ func TestWhoMayLogInAndHow(t *testing.T) {
 		"a passkey at the overlay": {func(in *policy.Input) {
 			in.Standing.Has.Passkeys, in.Standing.Workflow.Allowed = 1, []sallyport.Combination{sallyport.PasswordAndPasskey}
 		}, asked(passkey)},
+		"a passkey at its page": {func(in *policy.Input) {
+			in.Standing.Has = sallyport.Authenticators{Passkeys: 2, PasskeyHosts: []string{"clinic.example", "vpn.example"}, Phones: 1}
+			in.Standing.Workflow.Allowed, in.Page = append(in.Standing.Workflow.Allowed, sallyport.PasswordAndPasskey), "vpn.example"
+		}, asked(passkey, sms)},
+		"no passkey at another page": {func(in *policy.Input) {
+			in.Standing.Has = sallyport.Authenticators{Passkeys: 1, PasskeyHosts: []string{"clinic.example"}, Phones: 1}
+			in.Standing.Workflow.Allowed, in.Page = append(in.Standing.Workflow.Allowed, sallyport.PasswordAndPasskey), "vpn.example"
+		}, asked(sms)},
+		"nothing but a passkey for another page": {func(in *policy.Input) {
+			in.Standing.Has = sallyport.Authenticators{Passkeys: 1, PasskeyHosts: []string{"clinic.example"}}
+			in.Standing.Workflow.Allowed, in.Page = []sallyport.Combination{sallyport.PasswordAndPasskey}, "vpn.example"
+		}, refused(sallyport.ReasonNotEnrolled)},
 		"no passkey over RADIUS": {func(in *policy.Input) {
 			in.Standing.Has.Passkeys, in.Standing.Workflow.Allowed, in.Door = 1, []sallyport.Combination{sallyport.PasswordAndPasskey}, sallyport.DoorRADIUS
 		}, refused(sallyport.ReasonNotEnrolled)},

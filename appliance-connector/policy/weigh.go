@@ -122,11 +122,16 @@ func (w *weighing) methods() []sallyport.Method {
 	}
 	one := func(m sallyport.Method) []sallyport.Method { return []sallyport.Method{m} }
 	add(w.has.Apps > 0, appMethods(), sallyport.PasswordAndApp)
-	add(w.has.Passkeys > 0 && w.Door == sallyport.DoorOverlay, one(sallyport.MethodPasskey), sallyport.PasswordAndPasskey)
+	add(w.passkey() && w.Door == sallyport.DoorOverlay, one(sallyport.MethodPasskey), sallyport.PasswordAndPasskey)
 	add(w.has.Phones > 0, one(sallyport.MethodSMS), sallyport.PasswordAndSMS)
 	add(w.has.OTP, one(sallyport.MethodOTP), sallyport.PasswordAndOTP, sallyport.PINAndOTP, sallyport.OTPAlone)
 	add(w.has.External, one(sallyport.MethodExternal), sallyport.PasswordAndExternal)
 	return w.order(append(all, w.temporaryMethod()...))
+}
+
+// passkey reports whether the user has a passkey for the page.
+func (w *weighing) passkey() bool {
+	return w.has.Passkeys > 0 && (w.Page == "" || w.has.PasskeyAt(w.Page))
 }
 
 func appMethods() []sallyport.Method {
@@ -165,7 +170,8 @@ func (w *weighing) enrolled() (names []string) {
 	for _, f := range []struct {
 		has  bool
 		name string
-	}{{w.has.Apps > 0, "the app"}, {w.has.Phones > 0, "a phone number"}, {w.has.Passkeys > 0, "a passkey"}} {
+	}{{w.has.Apps > 0, "the app"}, {w.has.Phones > 0, "a phone number"}, {w.passkey(), "a passkey"},
+		{w.has.Passkeys > 0 && !w.passkey(), "a passkey that this page does not take"}} {
 		if f.has {
 			names = append(names, f.name)
 		}
