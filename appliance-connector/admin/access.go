@@ -6,7 +6,7 @@ import "github.com/sallyport/sallyport"
 // may do that may only read. What is not here is refused to it, a new operation too.
 var reads = map[Operation]bool{
 	"Administrator": true, "AdministratorFactors": true, "OwnFactors": true, "Administrators": true, "GrantDomains": true, "RoleGrants": true, "ConsoleSettings": true,
-	"Overview": true, "Users": true, "User": true, "EachUser": true, "Devices": true, "Phones": true, "RememberedDevices": true, "TemporaryCodes": true,
+	"Overview": true, "Users": true, "User": true, "EachUser": true, "Devices": true, "Phones": true, "UserPasskeys": true, "RememberedDevices": true, "TemporaryCodes": true,
 	"OTPTokens": true, "OTPToken": true, "OTPTokenBySerial": true, "UserOTPTokens": true, "OTPPIN": true,
 	"UserPolicies": true, "UserPolicy": true, "PolicyRules": true, "Licences": true, "LoginWorkflow": true, "EnrolRules": true, "EnrolRule": true,
 	"Logins": true, "UserLogins": true, "ExplainLogin": true, "EachLogin": true, "RADIUSRequests": true, "EachRADIUSRequest": true,

@@ -19,6 +19,8 @@ const (
 	// engine calls it in the audit trail.
 	copiedLately = 7 * 24 * time.Hour
 	copiedAction = "remembered device.copied"
+	// copiedPasskey is what the store calls the end of a passkey that may have a copy.
+	copiedPasskey = "user passkey.copied"
 )
 
 // adviser looks for things that somebody should see to.
@@ -29,7 +31,7 @@ func (s *Service) advice(actor sallyport.Actor) (list []adviser) {
 	for _, a := range []struct {
 		op   Operation
 		look adviser
-	}{{"Domains", s.adviseDomains}, {"SetLoginWorkflow", s.advisePolicies}, {"Mails", s.adviseMail}, {"ConsoleSettings", s.adviseCertificate}, {"VerifyAudit", s.adviseAudit}, {"SetLoginWorkflow", s.adviseCopied}} {
+	}{{"Domains", s.adviseDomains}, {"SetLoginWorkflow", s.advisePolicies}, {"Mails", s.adviseMail}, {"ConsoleSettings", s.adviseCertificate}, {"VerifyAudit", s.adviseAudit}, {"SetLoginWorkflow", s.adviseCopied}, {"SetLoginWorkflow", s.adviseCopiedPasskey}} {
 		if May(actor, a.op) == nil {
 			list = append(list, a.look)
 		}
@@ -111,6 +113,16 @@ func (s *Service) adviseCopied(ctx context.Context, db *store.Store) ([]Attentio
 	r := page.Records[0]
 	return []Attention{{Urgent: true, Title: "A remembered device was copied", Path: "/audit?action=" + copiedAction, Action: "Look at the trail",
 		Text: fmt.Sprintf("The browser that was remembered for %s is in two places: its storage was copied. It is remembered no more, and the second factor is asked for. Find out who else has been at that computer, and have the password changed.", r.Actor.Name)}}, nil
+}
+
+// adviseCopiedPasskey tells of passkeys whose counter went back.
+func (s *Service) adviseCopiedPasskey(ctx context.Context, db *store.Store) ([]Attention, error) {
+	page, err := db.AuditRecords(ctx, store.AuditQuery{Action: copiedPasskey, From: s.now().Add(-copiedLately), Most: 1})
+	if err != nil || len(page.Records) == 0 {
+		return nil, err
+	}
+	return []Attention{{Urgent: true, Title: "A passkey was copied", Path: "/audit?action=" + copiedPasskey, Action: "Look at the trail",
+		Text: fmt.Sprintf("The counter of a passkey of %s went back, so there may be a copy of it, or its authenticator is broken. It is not taken any more. Whoever used it knew the password as well: talk to the user, and have the password changed.", page.Records[0].Object)}}, nil
 }
 
 func b2i(b bool) int {

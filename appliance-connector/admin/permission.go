@@ -101,6 +101,9 @@ var permissions = map[Operation]permission{
 	"Phones":      {roles: everyone, limited: true},
 	"AddPhone":    {roles: helpers, limited: true},
 	"DeletePhone": {roles: helpers, limited: true},
+	// userpasskey.go
+	"UserPasskeys":      {roles: everyone, limited: true},
+	"DeleteUserPasskey": {roles: helpers, limited: true},
 	// temporarycode.go
 	"IssueTemporaryCode":  {roles: helpers, limited: true, person: true},
 	"TemporaryCodes":      {roles: everyone, limited: true},

@@ -35,7 +35,7 @@ func samples() map[string]func(*world) sample {
 		"getUser":     ofUser("", http.StatusOK), "listDevices": ofUser("/devices", http.StatusOK), "listTemporaryCodes": ofUser("/temporary-codes", http.StatusOK),
 		"listUserLogins": ofUser("/logins", http.StatusOK), "releasePolicy": ofUser("/release-policy", http.StatusNoContent),
 		"requireSecondFactor": ofUser("/require-second-factor", http.StatusNoContent),
-		"listPhones":          ofUser("/phones", http.StatusOK), "deletePhone": aPhone, "getTextSettings": get("/settings/sms"),
+		"listPhones":          ofUser("/phones", http.StatusOK), "deletePhone": aPhone, "listUserPasskeys": ofUser("/passkeys", http.StatusOK), "deleteUserPasskey": aPasskey, "getTextSettings": get("/settings/sms"),
 		"addPhone": func(w *world) sample {
 			w.noPhones()
 			return sample{path: "/users/" + string(w.users["alice"].ID) + "/phones", body: `{"number":"+44 7400 123456"}`, status: http.StatusCreated}
@@ -223,6 +223,13 @@ func aPhone(w *world) sample {
 	p, err := w.admin.AddPhone(context.Background(), root, w.users["alice"].ID, "+44 7400 123457")
 	w.must(err)
 	return sample{path: "/users/" + string(w.users["alice"].ID) + "/phones/" + string(p.ID), status: http.StatusNoContent}
+}
+
+func aPasskey(w *world) sample {
+	id := w.fresh("passkey")
+	w.must(w.store.AddUserPasskey(context.Background(), sallyport.Passkey{ID: sallyport.PasskeyID(id), Account: w.users["alice"].Account, Host: "vpn.hospital.example",
+		Name: "Security key", Credential: []byte(id), Kept: []byte("{}"), Enrolled: w.now()}))
+	return sample{path: "/users/" + string(w.users["alice"].ID) + "/passkeys/" + id, status: http.StatusNoContent}
 }
 
 func aRememberedDevice(w *world) sample {

@@ -14,6 +14,7 @@ func userHandlers() map[string]handler {
 		"searchUsers": (*call).searchUsers, "getUser": (*call).getUser, "assignPolicy": (*call).assignPolicy, "releasePolicy": (*call).releasePolicy,
 		"requireSecondFactor": (*call).requireSecondFactor, "listDevices": (*call).listDevices, "deleteDevice": (*call).deleteDevice,
 		"listPhones": (*call).listPhones, "addPhone": (*call).addPhone, "deletePhone": (*call).deletePhone,
+		"listUserPasskeys": (*call).listUserPasskeys, "deleteUserPasskey": (*call).deleteUserPasskey,
 		"listRememberedDevices": (*call).listRememberedDevices, "deleteRememberedDevice": (*call).deleteRememberedDevice,
 		"listTemporaryCodes": (*call).listTemporaryCodes, "revokeTemporaryCode": (*call).revokeTemporaryCode, "listUserLogins": (*call).listUserLogins,
 	}

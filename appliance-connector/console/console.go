@@ -166,6 +166,7 @@ func (s *Server) routes() {
 	s.overviewRoutes()
 	s.userRoutes()
 	s.phoneRoutes()
+	s.userPasskeyRoutes()
 	s.userPolicyRoutes()
 	s.workflowRoutes()
 	s.enrolRuleRoutes()

@@ -165,6 +165,7 @@ type userData struct {
 	policies []store.PolicyWithUsers
 	devices  []sallyport.Device
 	phones   []sallyport.Phone
+	passkeys []sallyport.Passkey
 	browsers []admin.Remembered
 	codes    []sallyport.TemporaryCode
 	logins   []sallyport.LoginRecord
@@ -179,7 +180,7 @@ func (r *request) readUser() (d userData, err error) {
 	if d.user, err = r.s.admin.User(ctx, a, r.userID()); err != nil {
 		return d, err
 	}
-	var errs [8]error
+	var errs [9]error
 	d.policies, errs[0] = r.s.admin.UserPolicies(ctx, a)
 	d.devices, errs[1] = r.s.admin.Devices(ctx, a, d.user.ID)
 	d.phones, errs[6] = r.s.admin.Phones(ctx, a, d.user.ID)
@@ -189,6 +190,7 @@ func (r *request) readUser() (d userData, err error) {
 	d.tokens, errs[4] = r.s.admin.UserOTPTokens(ctx, a, d.user.ID)
 	d.pin, errs[5] = r.s.admin.OTPPIN(ctx, a, d.user.ID)
 	d.browsers, errs[7] = r.s.admin.RememberedDevices(ctx, a, d.user.ID)
+	d.passkeys, errs[8] = r.s.admin.UserPasskeys(ctx, a, d.user.ID)
 	return d, errors.Join(errs[:]...)
 }
 
@@ -203,7 +205,7 @@ func (r *request) user() error {
 // showUser shows the page of a user; issue is the form of the temporary code when something is wrong in it.
 func (r *request) showUser(status int, d userData, issue *Form) error {
 	u := d.user
-	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.secondFactorCard(d), r.phonesCard(d, d.addPhone), r.rememberedCard(d), r.temporaryCodeCard(d, issue)}}
+	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.secondFactorCard(d), r.phonesCard(d, d.addPhone), r.passkeysCard(d), r.rememberedCard(d), r.temporaryCodeCard(d, issue)}}
 	p.Cards = append(p.Cards, r.pinCard(d), r.tokenCard(d), r.loginsCard(d))
 	for _, v := range d.devices {
 		if r.May("DeleteDevice") {
@@ -213,7 +215,7 @@ func (r *request) showUser(status int, d userData, issue *Form) error {
 				Text: "It can approve nothing any more, and its token codes end. The user enrols it, or another one, anew.", Form: f})
 		}
 	}
-	p.Dialogs = append(p.Dialogs, r.phoneDialogs(d)...)
+	p.Dialogs = append(append(p.Dialogs, r.phoneDialogs(d)...), r.passkeyDialogs(d)...)
 	if r.May("DeleteRememberedDevice") {
 		for _, v := range d.browsers {
 			p.Dialogs = append(p.Dialogs, r.forgetDialog(v))

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
-// used is an appliance after a day: alice has a phone and was refused once, somebody typed a formula and a command
+// used is an appliance after a day: alice has a phone and a passkey and was refused once, somebody typed a formula and a command
 // of a terminal as user name, and a gateway asked from an address that nobody has.
 func used(ctx context.Context, db *store.Store) error {
 	now := time.Now()
@@ -24,6 +24,10 @@ func used(ctx context.Context, db *store.Store) error {
 		if err := db.PutRemembered(ctx, d, ""); err != nil {
 			return err
 		}
+	}
+	if err := db.AddUserPasskey(ctx, sallyport.Passkey{ID: "k1", Account: alice, Host: "vpn.hospital.example", Name: "Security key", Credential: []byte("c1"),
+		Kept: []byte("kept of a passkey"), Enrolled: now}); err != nil {
+		return err
 	}
 	began := now.Add(-time.Hour)
 	if err := db.RecordLogins(ctx, []sallyport.LoginRecord{

@@ -13,7 +13,7 @@ import (
 
 func newUserCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "user", Short: "Users of the directories: find, show, give policies, devices, phone numbers",
+		Use: "user", Short: "Users of the directories: find, show, give policies, devices, phone numbers, passkeys",
 		Long: `Run these on an appliance. A running appliance takes a change within a second or two.
 USER is an account (HOSPITAL\alice), a log-in name (alice@hospital.example), the name alone as long as one user has it,
 or an id. In a shell, write HOSPITAL\alice between quotes.`,
@@ -21,7 +21,7 @@ or an id. In a shell, write HOSPITAL\alice between quotes.`,
   sallyport user show alice@hospital.example
   sallyport user assign-policy Nurses --ou "OU=Ward 3,DC=hospital,DC=example"`,
 	}
-	c.AddCommand(newUserList(), newUserShow(), newUserAssign(), newUserRelease(), newUserRequire(), newUserDevices(), newUserRemoveDevice(), newUserPhone(), newUserRemembered(), newUserForget())
+	c.AddCommand(newUserList(), newUserShow(), newUserAssign(), newUserRelease(), newUserRequire(), newUserDevices(), newUserRemoveDevice(), newUserPhone(), newUserPasskey(), newUserRemembered(), newUserForget())
 	return c
 }
 
@@ -81,6 +81,7 @@ type userShown struct {
 	userLine
 	Devices        []deviceLine        `json:"devices"`
 	Phones         []phoneLine         `json:"phones"`
+	Passkeys       []passkeyLine       `json:"passkeys"`
 	Remembered     []rememberedLine    `json:"rememberedDevices"`
 	TemporaryCodes []temporaryCodeLine `json:"temporaryCodes"`
 	Logins         []loginLine         `json:"recentLogins"`
@@ -102,6 +103,11 @@ func (t *task) userShown(ctx context.Context, u sallyport.User) (v userShown, er
 		return v, err
 	}
 	v.Phones = each(phones, lineOfPhone)
+	passkeys, err := t.UserPasskeys(ctx, t.actor, u.ID)
+	if err != nil {
+		return v, err
+	}
+	v.Passkeys = each(passkeys, lineOfPasskey)
 	browsers, err := t.RememberedDevices(ctx, t.actor, u.ID)
 	if err != nil {
 		return v, err
@@ -128,7 +134,7 @@ func each[A, B any](list []A, f func(A) B) []B {
 
 func newUserShow() *cobra.Command {
 	return atDesk(&cobra.Command{
-		Use: "show USER", Short: "Show a user: account, policy, devices, phone numbers, temporary codes, latest logins", Args: cobra.ExactArgs(1), ValidArgsFunction: firstArg(completeUser()),
+		Use: "show USER", Short: "Show a user: account, policy, devices, phone numbers, passkeys, temporary codes, latest logins", Args: cobra.ExactArgs(1), ValidArgsFunction: firstArg(completeUser()),
 		Example: `  sallyport user show 'HOSPITAL\alice'`,
 	}, func(ctx context.Context, t *task, args []string) error {
 		u, err := t.user(ctx, args[0])
@@ -150,6 +156,9 @@ func newUserShow() *cobra.Command {
 			writeDevices(w, v.Devices)
 			for _, p := range v.Phones {
 				_, _ = fmt.Fprintf(w, "Phone number:\t%s\n", printable(fmt.Sprintf("ends in %s, enrolled %s, id %s", p.Tail, when(p.Enrolled), p.ID)))
+			}
+			for _, p := range v.Passkeys {
+				_, _ = fmt.Fprintf(w, "Passkey:\t%s\n", printable(p.words()))
 			}
 			for _, d := range v.Remembered {
 				_, _ = fmt.Fprintf(w, "Remembered device:\t%s\n", printable(d.words()))
