@@ -31,6 +31,19 @@ const (
 	AuthenticatorOTP     AuthenticatorKind = "otp" // an OTP token, claimed by its owner
 )
 
+// AuthenticatorChange is that an authenticator came or went, as its owner is told of it.
+type AuthenticatorChange struct {
+	Account AccountName
+	Kind    AuthenticatorKind
+	// Name is what the device or passkey is called, the serial number of an OTP token, the last two digits of a phone number.
+	Name string
+	// Enrolled: it came; else it went.
+	Enrolled bool
+	Time     time.Time
+	// Actor is who did it.
+	Actor Actor
+}
+
 // Authenticators is which second factors an account has.
 type Authenticators struct {
 	Apps     int // devices with the app

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
+	"github.com/sallyport/sallyport/appliance-connector/notice"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
@@ -20,7 +21,7 @@ func OpenStore(ctx context.Context, dataDir, address string, ring *keyring.Ring,
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	s, _, err := openUnder(ctx, storeAddress(dataDir, address), ring, next, append(more, store.WithLogger(log))...)
+	s, _, err := openUnder(ctx, storeAddress(dataDir, address), ring, next, append(more, store.WithLogger(log), store.WithNotices(notice.Write))...)
 	return s, err
 }
 

@@ -57,6 +57,8 @@ func (r *request) mailForm(v mail.Settings, password bool) Form {
 		Field{Kind: "password", Name: "password", Label: "Password", Autocomplete: "new-password", Help: keep},
 		Field{Kind: "email", Name: "from", Label: "Sender", Value: v.From, Placeholder: "sallyport@hospital.example", Most: 254, Help: "Many servers take only an address that belongs to the user."},
 		Field{Kind: "area", Name: "authority", Label: "Authority of the server’s certificate", Value: v.Authority, Rows: 4, Placeholder: "-----BEGIN CERTIFICATE-----", Help: "In PEM; empty: those that the system trusts."},
+		Field{Kind: "checkbox", Name: "tell", Label: "Tell users when a second factor is added or removed", Value: "1", Checked: v.TellUsers,
+			Help: "At their address in the directory, whoever did it. So they notice when somebody else has their password."},
 		Field{Kind: "hidden", Name: "version", Value: strconv.FormatInt(v.Version, 10)})
 	f.Path = "/settings/mail"
 	return f
@@ -80,11 +82,12 @@ func (r *request) testForm(to string) Form {
 }
 
 func (r *request) showMail(status int, v mail.Settings, form, test Form, result *Alert) error {
-	settings := Card{Title: "Mail server", Text: "For reports by e-mail. The same for all appliances of the enterprise."}
+	settings := Card{Title: "Mail server", Text: "For reports by e-mail, and for what users are told. The same for all appliances of the enterprise."}
 	if r.May("SetMailSettings") {
 		settings.Form = &form
 	} else {
-		settings.Facts = []Fact{fact("Server", orNone(v.Host)), fact("Port", strconv.Itoa(v.Port)), fact("Protection", string(v.Security)), fact("User name", orNone(v.User)), fact("Sender", orNone(v.From))}
+		settings.Facts = []Fact{fact("Server", orNone(v.Host)), fact("Port", strconv.Itoa(v.Port)), fact("Protection", string(v.Security)), fact("User name", orNone(v.User)), fact("Sender", orNone(v.From)),
+			fact("Users are told", yesNo(v.TellUsers))}
 	}
 	if v.Host != "" && v.Security == mail.NoTLS {
 		settings.Alert = &Alert{"warn", "Messages travel readable", "Whoever sees the network between this appliance and the mail server reads every message. Use TLS or STARTTLS."}
@@ -107,7 +110,8 @@ func (r *request) setMailSettings() error {
 		port = 0 // which the door refuses, with words for the field
 	}
 	v := mail.Settings{Host: strings.TrimSpace(r.FormValue("host")), Port: port, Security: mail.Security(r.FormValue("security")), User: strings.TrimSpace(r.FormValue("user")),
-		From: strings.TrimSpace(r.FormValue("from")), Authority: strings.TrimSpace(r.FormValue("authority")), Version: version}
+		From: strings.TrimSpace(r.FormValue("from")), Authority: strings.TrimSpace(r.FormValue("authority")),
+		TellUsers: r.FormValue("tell") != "", Version: version}
 	err = r.s.admin.SetMailSettings(ctx, r.Actor(), v, sallyport.Secret(r.FormValue("password")))
 	if err == nil {
 		return r.done("/settings/mail", "Saved. Send a test message to see whether it works.")

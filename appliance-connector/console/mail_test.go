@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,6 +32,9 @@ func TestMailIsSetUpTriedAndExplained(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	w.someone("olive", sallyport.RoleSuper, true)
 	c := w.in("olive")
+	if a := c.get("/settings/mail"); !regexp.MustCompile(`name="tell"[^>]* checked`).MatchString(a.body) {
+		t.Error("users are not told unless somebody says so")
+	}
 	for _, wrong := range [][]string{
 		{"host", "mail.example:25", "port", "587", "security", "starttls", "from", "a@b.example", "version", "0"},
 		{"host", "mail.example", "port", "99999", "security", "starttls", "from", "a@b.example", "version", "0"},
@@ -45,6 +49,9 @@ func TestMailIsSetUpTriedAndExplained(t *testing.T) {
 	}
 	if a := send(c, "/settings/mail", mailForm(s, "0")...); a.StatusCode != http.StatusOK || !strings.Contains(a.body, "Saved.") || strings.Contains(a.body, smtpPassword) {
 		t.Fatalf("%d %.400s", a.StatusCode, a.body)
+	}
+	if v, err := mail.ReadSettings(t.Context(), w.store); err != nil || v.TellUsers {
+		t.Errorf("users are told although the box was empty: %v", err)
 	}
 	if a := send(c, "/settings/mail/test", "to", "olive@hospital.example"); !strings.Contains(a.body, "The server took the message") {
 		t.Errorf("test: %d %s", a.StatusCode, a.body)

@@ -22,19 +22,26 @@ type Settings struct {
 	User      string   `json:"user"`
 	From      string   `json:"from"`
 	Authority string   `json:"authority,omitempty"`
+	// TellUsers has users told when one of their authenticators comes or goes; on unless switched off.
+	TellUsers bool `json:"tellUsers"`
 	// Version is that of what was read; it goes back with what is saved.
 	Version int64 `json:"-"`
 }
 
+// Plain is the part of the store that holds settings which are not secret.
+type Plain interface {
+	Section(ctx context.Context, name string) ([]byte, int64, error)
+}
+
 // Sections is the part of the store that holds settings.
 type Sections interface {
-	Section(ctx context.Context, name string) ([]byte, int64, error)
+	Plain
 	SealedSection(ctx context.Context, name string) (sallyport.Secret, int64, error)
 }
 
 // ReadSettings returns the settings; never set, they are those of the usual way with no host.
-func ReadSettings(ctx context.Context, s Sections) (Settings, error) {
-	v := Settings{Port: 587, Security: StartTLS}
+func ReadSettings(ctx context.Context, s Plain) (Settings, error) {
+	v := Settings{Port: 587, Security: StartTLS, TellUsers: true}
 	text, version, err := s.Section(ctx, Section)
 	if err != nil || version == 0 {
 		return v, err

@@ -35,7 +35,8 @@ func (s *Store) As(actor sallyport.Actor) *Store { return &Store{shared: s.share
 type changing struct {
 	*sql.Tx
 	records []sallyport.AuditRecord
-	raise   bool // the revision
+	told    []sallyport.AuthenticatorChange // of which their owners are told
+	raise   bool                            // the revision
 }
 
 // record notes what the change does: action is a noun and a verb ("integration.change"), object what it

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"time"
@@ -110,7 +111,11 @@ func (s *Store) PutDevice(ctx context.Context, d sallyport.Device) error {
 			if _, err := s.endCodes(ctx, tx, `account = $1`, string(d.Account), sallyport.EndedByEnrolment, d.Enrolled); err != nil {
 				return err
 			}
+			tx.authenticator(d.Account, sallyport.AuthenticatorApp, d.Name, true)
 			return tx.record("device.enrol", string(d.Account), string(d.ID), nil, d)
+		}
+		if !bytes.Equal(before[0].PublicKey, d.PublicKey) { // else what was kept once is kept again
+			tx.authenticator(d.Account, sallyport.AuthenticatorApp, d.Name, true)
 		}
 		return tx.record("device.change", string(d.Account), string(d.ID), before[0], d)
 	})
@@ -130,6 +135,7 @@ func (s *Store) DeleteDevice(ctx context.Context, id sallyport.DeviceID) error {
 		if err := deleteOne(ctx, tx.Tx, "device", `DELETE FROM devices WHERE id = $1`, string(id)); err != nil {
 			return err
 		}
+		tx.authenticator(before.Account, sallyport.AuthenticatorApp, before.Name, false)
 		return tx.record("device.delete", string(before.Account), string(id), before, nil)
 	})
 }

@@ -84,6 +84,7 @@ func (s *Store) DeleteOTPToken(ctx context.Context, id sallyport.OTPTokenID, ver
 		if err := deleteOne(ctx, tx.Tx, otpToken, `DELETE FROM otp_tokens WHERE id = $1`, string(id)); err != nil {
 			return err
 		}
+		tx.authenticator(t.Account, sallyport.AuthenticatorOTP, t.Serial, false)
 		return tx.record(otpToken+".delete", t.Serial, string(id), t, nil)
 	})
 }
@@ -110,6 +111,10 @@ func (s *Store) changeToken(ctx context.Context, id sallyport.OTPTokenID, versio
 		t.Version++
 		if err := s.writeToken(ctx, tx, t); err != nil {
 			return err
+		}
+		if before.Account != t.Account {
+			tx.authenticator(before.Account, sallyport.AuthenticatorOTP, t.Serial, false)
+			tx.authenticator(t.Account, sallyport.AuthenticatorOTP, t.Serial, true)
 		}
 		return tx.record(otpToken+"."+verb, t.Serial, string(id), before, t)
 	})

@@ -52,6 +52,7 @@ func (s *Store) ClaimOTPToken(ctx context.Context, account sallyport.AccountName
 		if _, err := tx.ExecContext(ctx, `UPDATE otp_tokens SET last_owner = $2 WHERE id = $1`, string(t.ID), owner); err != nil {
 			return fmt.Errorf("note who claims the OTP token: %w", err)
 		}
+		tx.authenticator(account, sallyport.AuthenticatorOTP, t.Serial, true)
 		return tx.record(otpToken+".claim", t.Serial, string(t.ID), before, t)
 	})
 	if err != nil {

@@ -50,6 +50,7 @@ func (s *Store) AddPhone(ctx context.Context, p sallyport.Phone) error {
 		if _, err := s.endCodes(ctx, tx, `account = $1`, string(p.Account), sallyport.EndedByEnrolment, p.Enrolled); err != nil {
 			return err
 		}
+		tx.authenticator(p.Account, sallyport.AuthenticatorPhone, p.Number.Tail(), true)
 		return tx.record(phoneNumber+".enrol", string(p.Account), string(p.ID), nil, p)
 	})
 }
@@ -95,6 +96,7 @@ func (s *Store) DeletePhone(ctx context.Context, account sallyport.AccountName, 
 		if err := deleteOne(ctx, tx.Tx, phoneNumber, `DELETE FROM phones WHERE id = $1`, string(id)); err != nil {
 			return err
 		}
+		tx.authenticator(account, sallyport.AuthenticatorPhone, before.Number.Tail(), false)
 		return tx.record(phoneNumber+".delete", string(account), string(id), before, nil)
 	})
 }

@@ -32,6 +32,9 @@ func (s *Store) audited(ctx context.Context, doing string, fn func(context.Conte
 		if err := fn(ctx, c); err != nil {
 			return err
 		}
+		if err := s.tell(ctx, c); err != nil {
+			return err
+		}
 		return s.finish(ctx, c)
 	})
 	return s.engine.failure(doing, err)

@@ -48,8 +48,10 @@ type shared struct {
 	chain  string
 	now    func() time.Time
 	log    *slog.Logger
-	stop   context.CancelFunc
-	tasks  sync.WaitGroup
+	// notices is nil where users are told nothing.
+	notices Noticer
+	stop    context.CancelFunc
+	tasks   sync.WaitGroup
 }
 
 // Option changes how a Store works.
