@@ -49,6 +49,8 @@ type Door string
 const (
 	DoorOverlay Door = "overlay"
 	DoorRADIUS  Door = "radius"
+	// DoorSelfService is the page on which users look after their own authenticators; it lets nobody in anywhere else.
+	DoorSelfService Door = "self-service"
 )
 
 // Outcome is how a login ended.

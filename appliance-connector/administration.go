@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
 	"github.com/sallyport/sallyport/appliance-connector/login"
+	"github.com/sallyport/sallyport/appliance-connector/selfservice"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/tokenserver"
 	"github.com/sallyport/sallyport/appliance-connector/trust"
@@ -28,6 +31,8 @@ type ConsoleConfig struct {
 	Cert, Key string
 	// URL is its address for browsers; empty: whatever they use.
 	URL string
+	// SelfServiceFrom are the networks for whose browsers the self-service page is; nil: private ones, empty: none.
+	SelfServiceFrom []netip.Prefix
 }
 
 // Administration is what the enterprise's administration works with, the directory not counted.
@@ -60,8 +65,24 @@ func (s *Service) prepareConsole(ring *keyring.Ring) error {
 		return err
 	}
 	s.console, err = console.New(console.Config{Admin: s.admin, API: api, Listen: c.Listen, URL: c.URL, Certificate: cert,
-		Key: ring.Derive("console notes"), Enterprise: s.trust.EnterpriseName, Now: time.Now, Log: s.log})
+		SelfService: s.selfService(ring), Key: ring.Derive("console notes"), Enterprise: s.trust.EnterpriseName, Now: time.Now, Log: s.log})
 	return err
+}
+
+// selfService makes the page on which users look after their own authenticators.
+func (s *Service) selfService(ring *keyring.Ring) func(func(string) string) (http.Handler, error) {
+	from := s.cfg.Console.SelfServiceFrom
+	if from == nil {
+		from = selfservice.PrivateNetworks()
+	}
+	if len(from) == 0 {
+		return nil
+	}
+	return func(asset func(string) string) (http.Handler, error) {
+		return selfservice.New(selfservice.Config{Engine: s.engine, Standings: s.standings, Store: s.store, From: from, Key: ring.Derive("self-service"),
+			Enrols:     []sallyport.AuthenticatorKind{sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorOTP},
+			Enterprise: s.trust.EnterpriseName, Asset: asset, Now: time.Now, Log: s.log})
+	}
 }
 
 // consoleCertificate is one for all that use it: two would make themselves anew one over the other.

@@ -98,10 +98,13 @@ type Service struct {
 	radius  *radius.Server
 	legacy  *legacy.Door
 	tokens  *tokenserver.Client
+	engine  *login.Engine
 	door    *overlay.Door
 	joins   *trust.Host
 	records *activity.Recorder
-	files   *logfile.Files
+	// standings are what is known of accounts, as logins see it.
+	standings *standing.Reader
+	files     *logfile.Files
 
 	configuring sync.Mutex
 
@@ -205,6 +208,7 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 		return err
 	}
 	standings := standing.New(s.store, time.Now, s.log)
+	s.standings = standings
 	s.records = activity.New(activity.Options{Store: s.store, Appliance: s.trust.Appliance, Life: login.Life, Now: time.Now, Log: s.log})
 	codes := &passcode.Checker{Store: s.store, Temporary: s.store, Tokens: s.store, PINs: s.store, Claims: s.store, Now: time.Now, Log: s.log}
 	engine := login.New(login.Config{
@@ -215,6 +219,7 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 		Passkeys: userpasskey.Keeper{Store: s.store, Key: ring.Derive("passkey user handles"), Now: time.Now},
 		Now:      time.Now, Sleep: sleep, Log: s.log,
 	})
+	s.engine = engine
 	s.door = &overlay.Door{
 		Tenant: s.trust.Tenant, Keys: ring, States: login.Keeper{Key: ring.Derive("login state")},
 		Integrations: s.store, Once: s.store, Now: time.Now, Log: s.log, Engine: engine,

@@ -60,6 +60,8 @@ type Config struct {
 	Key sallyport.Key
 	// API answers what begins with /api/v1/; nil: there is none here.
 	API http.Handler
+	// SelfService makes what answers /me, given where the console's files are; nil: there is none here. The console's guard stands in front of it.
+	SelfService func(asset func(name string) string) (http.Handler, error)
 	// Enterprise is what the customer is called, for the page's head.
 	Enterprise string
 	Now        func() time.Time // nil: the system's
@@ -108,6 +110,14 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.routes()
+	if cfg.SelfService != nil {
+		me, err := cfg.SelfService(s.assets.path)
+		if err != nil {
+			return nil, err
+		}
+		s.echo.Any("/me", echo.WrapHandler(me))
+		s.echo.Any("/me/*", echo.WrapHandler(me))
+	}
 	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("open console listener: %w", err)
 	}

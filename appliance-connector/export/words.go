@@ -12,8 +12,11 @@ import (
 
 // Door says by which way a login came in.
 func Door(d sallyport.Door) string {
-	if d == sallyport.DoorRADIUS {
+	switch d {
+	case sallyport.DoorRADIUS:
 		return "The gateway (RADIUS)"
+	case sallyport.DoorSelfService:
+		return "The self-service page"
 	}
 	return "The overlay"
 }

@@ -387,8 +387,8 @@ func (e *Engine) deny(ctx context.Context, s State, why sallyport.Reason, detail
 
 func (e *Engine) done(ctx context.Context, s State, detail string) State {
 	msg := "login granted, gateway token made"
-	if s.door() == sallyport.DoorRADIUS {
-		msg = "login granted" // there is nothing to take to the gateway: it is the one who asks
+	if s.door() != sallyport.DoorOverlay {
+		msg = "login granted" // there is nothing to take to a gateway
 	}
 	e.log(ctx, s, msg, "step", 11, "account", s.Account)
 	s = e.remember(ctx, s)
@@ -429,6 +429,9 @@ func (e *Engine) Prompt(s State) sallyport.Prompt {
 			p.To, p.Delivery, p.Resend = s.To, string(s.Delivery), e.resendIn(s)
 		}
 	case sallyport.PromptDone:
+		if s.door() == sallyport.DoorSelfService {
+			break // which lets nobody in at a gateway
+		}
 		p.Token = e.Tokens.Mint(s.Integration, s.Account, e.nonce(s.Login), time.UnixMilli(s.Until))
 	}
 	return p

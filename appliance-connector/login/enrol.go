@@ -93,6 +93,18 @@ func (e *Engine) enrols(k sallyport.AuthenticatorKind, a Attempt) bool {
 	return false
 }
 
+// BeginEnrolment has somebody enrol who was let in already, at a door of its own: what comes of it lets nobody in. Of an attempt, its
+// login, place, language and door count.
+func (e *Engine) BeginEnrolment(ctx context.Context, a Attempt, account sallyport.AccountName, kind sallyport.AuthenticatorKind) (State, error) {
+	s := State{Login: a.Login, Account: account, UserName: a.UserName, Application: a.Integration.Nickname, Place: a.Place, Door: a.Door, Origin: a.Origin,
+		Language: a.Language, Kind: sallyport.PromptEnrol, Support: e.supportCode(a.Login), End: e.Now().Add(Life).UnixMilli()}
+	if !e.enrols(kind, a) {
+		return s, errStep
+	}
+	s.Enrolling = &Enrolling{Step: sallyport.EnrolStart, Kinds: []sallyport.AuthenticatorKind{kind}}
+	return e.Enrol(ctx, s.next(), kind)
+}
+
 // accept lets the user in, or first has a second factor enrolled.
 func (e *Engine) accept(ctx context.Context, s State, detail string) (State, error) {
 	g := s.Enrolling
@@ -298,7 +310,11 @@ func (e *Engine) EnrolOTP(ctx context.Context, s State, serial string, codes [2]
 func (e *Engine) enrolled(ctx context.Context, s State, what sallyport.AuthenticatorKind, name string) State {
 	e.log(ctx, s, "authenticator enrolled", "account", s.Account, "kind", what)
 	if e.Recorder != nil {
-		e.audit(s, "authenticator.enrolled", "", fmt.Sprintf("The user has enrolled at the gateway: %s.", what))
+		where := "at the gateway"
+		if s.door() == sallyport.DoorSelfService {
+			where = "on the self-service page"
+		}
+		e.audit(s, "authenticator.enrolled", "", fmt.Sprintf("The user has enrolled %s: %s.", where, what))
 	}
 	if _, err := e.TemporaryCodes.EndTemporaryCodes(ctx, s.Account, sallyport.EndedByEnrolment, e.Now()); err != nil {
 		e.Log.WarnContext(ctx, "temporary code not ended; it is good until it expires", "account", s.Account, "support_code", s.Support, "err", err)

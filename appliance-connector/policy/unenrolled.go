@@ -15,6 +15,10 @@ func (w *weighing) unenrolled() {
 		w.refuse(sallyport.ReasonNotEnrolled, fmt.Sprintf("The user policy %q belongs to no enrol rule that would say what else to do.", w.Standing.Policy.Name))
 		return
 	}
+	if w.Door == sallyport.DoorSelfService {
+		w.onSite(rule)
+		return
+	}
 	alone := rule.Unenrolled == sallyport.UnenrolledPassword
 	if alone {
 		w.say(fmt.Sprintf("The enrol rule is %q.", rule.Name), "It lets users who have not enrolled in with the password alone.")
@@ -43,6 +47,16 @@ func (w *weighing) unenrolled() {
 		}
 		w.say("The user has to enrol before going on.", reason)
 	}
+}
+
+// onSite decides about unenrolled users on the self-service page, where they go to enrol the first time.
+func (w *weighing) onSite(rule *sallyport.EnrolRule) {
+	if !rule.PromptOnSite {
+		w.refuse(sallyport.ReasonNotEnrolled, fmt.Sprintf("The enrol rule %q does not have users enrol on site, and there is no second factor to ask for.", rule.Name))
+		return
+	}
+	w.d.Outcome = Password
+	w.say("The user may enrol on the self-service page on the password alone.", fmt.Sprintf("The enrol rule %q has users enrol on site.", rule.Name))
 }
 
 // withoutPrompt decides about unenrolled users who cannot be asked to enrol.

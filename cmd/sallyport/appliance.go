@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -91,6 +92,8 @@ func newApplianceRun() *cobra.Command {
 		l     logging
 		proxy string
 		peers []string
+		// selfService are networks, as people write them.
+		selfService []string
 	)
 	c := &cobra.Command{
 		Use:   "run",
@@ -110,6 +113,9 @@ are kept in the store: 'sallyport domain add'.`,
 				return err
 			}
 			if cfg.Peers, err = parsePeers(peers); err != nil {
+				return err
+			}
+			if cfg.Console.SelfServiceFrom, err = parseNetworks(selfService); err != nil {
 				return err
 			}
 			cfg.DataDir, cfg.Store, cfg.Version = p.data, p.store, version()
@@ -133,6 +139,7 @@ are kept in the store: 'sallyport domain add'.`,
 	f.StringVar(&cfg.Console.Cert, "console-cert", "", "PEM file with the console's certificate and its chain (default: one that the appliance makes itself)")
 	f.StringVar(&cfg.Console.Key, "console-key", "", "PEM file with the key of the console's certificate")
 	f.StringVar(&cfg.Console.URL, "console-url", "", "the console's address for browsers, https://HOST[:PORT]; other names are sent there (default: any)")
+	f.StringArrayVar(&selfService, "self-service-from", nil, "network for whose browsers the self-service page is, 10.20.0.0/16; may be given more than once; none: it is not served (default: private networks)")
 	f.StringArrayVar(&cfg.TunnelAddresses, "tunnel-address", nil, "the cloud's tunnel, HOST:PORT, instead of the one from the provisioning; may be given more than once")
 	f.StringVar(&proxy, "proxy", "", "HTTP CONNECT proxy on the way to the cloud: http://[USER:PASSWORD@]HOST:PORT")
 	f.StringVar(&cfg.PeerListen, "peer-listen", "", "UDP address for the other appliances of the enterprise")
@@ -150,6 +157,21 @@ func proxyURL(s string) (*url.URL, error) {
 		return nil, &usageError{errors.New("proxy: use http://[USER:PASSWORD@]HOST:PORT")}
 	}
 	return u, nil
+}
+
+// parseNetworks reads networks; nil: none were given, and empty for the word "none".
+func parseNetworks(list []string) (out []netip.Prefix, err error) {
+	if len(list) == 1 && list[0] == "none" {
+		return []netip.Prefix{}, nil
+	}
+	for _, text := range list {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("network %q: use a network such as 10.20.0.0/16, or none", text)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
 }
 
 func parsePeers(list []string) ([]claims.Peer, error) {
