@@ -16,7 +16,7 @@ func TestSomebodySignsInSeesAndDeletes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	first := w.enrolled(alice, "Alice’s old phone")
-	w.now = w.now.Add(time.Minute)
+	w.forward(time.Minute)
 	second := w.enrolled(alice, "Alice’s phone")
 	bobs := w.enrolled(`hospital\bob`, "Bob’s phone")
 	c := w.client()
@@ -90,7 +90,7 @@ func TestASessionEndsByItself(t *testing.T) {
 	w := newWorld(t)
 	c := w.client()
 	c.in(w.enrolled(alice, "Alice’s phone"))
-	w.now = w.now.Add(15 * time.Minute)
+	w.forward(15 * time.Minute)
 	if a := c.get("/me"); strings.Contains(a.body, "What you have") {
 		t.Error("it goes on")
 	}
@@ -135,7 +135,7 @@ func TestAPhoneIsReplacedOnceTheNewOneIsThere(t *testing.T) {
 	old := w.enrolled(alice, "Old phone")
 	c := w.client()
 	c.in(old)
-	w.now = w.now.Add(time.Second)
+	w.forward(time.Second)
 	c.post("/me/add", "kind", "app", "replaces", string(old.ID))
 	if d, err := w.store.Devices(t.Context(), alice); err != nil || len(d) != 1 {
 		t.Fatalf("before the new one is confirmed: %v %v", d, err)

@@ -42,12 +42,12 @@ const (
 // world is the page as the console serves it, over real HTTPS, with a real store, engine and policy; directory and token service are scripted.
 type world struct {
 	t     *testing.T
-	now   time.Time
 	store *store.Store
 	ca    []byte
 	url   string
 
 	mu      sync.Mutex
+	now     time.Time
 	events  chan login.ChallengeEvent
 	pushed  login.Challenge
 	follows chan sallyport.Device // apps that follow an invitation
@@ -57,7 +57,7 @@ type world struct {
 func newWorld(t *testing.T, from ...netip.Prefix) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Now().Truncate(time.Second), events: make(chan login.ChallengeEvent, 4), follows: make(chan sallyport.Device, 4)}
-	clock := func() time.Time { return w.now }
+	clock := w.clock
 	log := slog.New(slog.DiscardHandler)
 	ring, err := keyring.New("t1")
 	check(t, err)
@@ -98,6 +98,18 @@ func newWorld(t *testing.T, from ...netip.Prefix) *world {
 	})
 	w.people()
 	return w
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) forward(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
 }
 
 // people puts alice and bob into the list of users, with remote access.
@@ -147,7 +159,7 @@ func (w *world) phone(account sallyport.AccountName, name string) phone {
 	check(w.t, err)
 	id := deviceproto.Thumbprint(&key.PublicKey)
 	keys := deviceproto.DeriveKeys([]byte(sallyport.NewID() + "01234567890123456789")[:32], id)
-	return phone{sallyport.Device{ID: id, Account: account, Name: name, Platform: "cli", PublicKey: der, Seed: keys.Seed, DetailsKey: keys.Details, Enrolled: w.now}, key}
+	return phone{sallyport.Device{ID: id, Account: account, Name: name, Platform: "cli", PublicKey: der, Seed: keys.Seed, DetailsKey: keys.Details, Enrolled: w.clock()}, key}
 }
 
 func (w *world) enrolled(account sallyport.AccountName, name string) phone {
@@ -159,7 +171,7 @@ func (w *world) enrolled(account sallyport.AccountName, name string) phone {
 
 func (w *world) code(p phone) string {
 	w.t.Helper()
-	c, err := deviceproto.TokenCode(p.Seed, w.now)
+	c, err := deviceproto.TokenCode(p.Seed, w.clock())
 	check(w.t, err)
 	return string(c)
 }
