@@ -54,3 +54,19 @@ func TestTokenInThePasswordsPlace(t *testing.T) {
 		t.Error("where policy wants the password, digits are one")
 	}
 }
+
+// The self-service page is a door of its own: who gets in there gets nothing that a gateway would take.
+func TestTheSelfServiceDoorGivesNoGatewayToken(t *testing.T) {
+	t.Parallel()
+	for door, token := range map[sallyport.Door]bool{sallyport.DoorOverlay: true, sallyport.DoorSelfService: false} {
+		w := newWorld(t)
+		w.people.standing.Rule = &sallyport.EnrolRule{ID: "r1", Name: "Standard", Unenrolled: sallyport.UnenrolledPassword, PromptOnSite: true}
+		s, err := w.engine.Begin(t.Context(), login.Attempt{Login: "l1", UserName: "Alice", Password: "secret", Door: door, BindStarted: func() error { return nil }})
+		if err != nil || s.Kind != sallyport.PromptDone || (w.engine.Prompt(s).Token != "") != token {
+			t.Errorf("%s: %s %s, %v", door, s.Kind, s.Reason, err)
+		}
+		if s, err = w.engine.BeginEnrolment(t.Context(), login.Attempt{Login: "l2", Door: door}, s.Account, sallyport.AuthenticatorApp); sallyport.ErrorCode(err) != sallyport.CodeConflict {
+			t.Errorf("%s: an app is enrolled where none can be: %s, %v", door, s.Kind, err)
+		}
+	}
+}

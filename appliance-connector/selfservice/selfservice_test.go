@@ -158,3 +158,48 @@ func TestTriesAreCounted(t *testing.T) {
 		t.Errorf("%d", a.status)
 	}
 }
+
+func TestATokenInTheHandIsClaimed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	seed := sallyport.Key("12345678901234567890") // RFC 4226, appendix D
+	_, err := w.store.ImportOTPTokens(t.Context(), []sallyport.OTPToken{{Serial: "FT-1", Kind: sallyport.HOTP, Algorithm: sallyport.SHA1, Digits: 6, Seed: seed}})
+	check(t, err)
+	c := w.client()
+	c.in(w.enrolled(alice, "Alice’s phone"))
+	c.post("/me/add", "kind", "otp")
+	if a := c.post("/me/act", "do", "enrol", "serial", "FT-1", "code1", "111111", "code2", "222222"); !strings.Contains(a.body, "This was not right") {
+		t.Errorf("wrong codes: %s", a.body)
+	}
+	if a := c.post("/me/act", "do", "enrol", "serial", "FT-1", "code1", "755224", "code2", "287082"); a.path != "/me?done=added" || !strings.Contains(a.body, "Token FT-1") {
+		t.Fatalf("%s %s", a.path, a.body)
+	}
+	page, err := w.store.OTPTokens(t.Context(), store.OTPTokenQuery{Account: alice})
+	check(t, err)
+	if len(page.Tokens) != 1 {
+		t.Fatal(page.Tokens)
+	}
+	if a := c.post("/me/delete", "what", "token", "id", string(page.Tokens[0].ID)); strings.Contains(a.body, "FT-1") {
+		t.Errorf("after deleting: %s", a.body)
+	}
+}
+
+func TestAPhoneNumberIsAddedByTheCodeThatIsSentThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.client()
+	c.in(w.enrolled(alice, "Alice’s phone"))
+	c.post("/me/add", "kind", "phone")
+	if a := c.post("/me/act", "do", "enrol", "number", "+447700900123"); !strings.Contains(a.body, "ends in 23") || strings.Contains(a.body, "7700900123") {
+		t.Fatalf("%s", a.body)
+	}
+	w.mu.Lock()
+	sent := w.sent
+	w.mu.Unlock()
+	if a := c.post("/me/act", "do", "enrol", "code", "000000"); !strings.Contains(a.body, "was not right") {
+		t.Errorf("a wrong code: %s", a.body)
+	}
+	if a := c.post("/me/act", "do", "enrol", "code", sent); !strings.Contains(a.body, "Number that ends in 23") || strings.Contains(a.body, "7700900123") {
+		t.Errorf("%s", a.body)
+	}
+}

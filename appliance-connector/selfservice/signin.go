@@ -3,6 +3,7 @@ package selfservice
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -145,7 +146,11 @@ func (r *request) act() error {
 	}
 	st, err := r.s.cfg.Engine.Act(r.Context(), *c.Step, a)
 	if err != nil {
-		return err
+		again := *c
+		step := *c.Step
+		step.Version++ // this one was taken, and the person may try again
+		again.Step = &step
+		return errors.Join(err, r.keep(&again))
 	}
 	return r.goOn(st)
 }

@@ -52,6 +52,7 @@ type world struct {
 	pushed  login.Challenge
 	follows chan sallyport.Device // apps that follow an invitation
 	invited sallyport.AccountName
+	sent    string // the code of the last text message
 }
 
 func newWorld(t *testing.T, from ...netip.Prefix) *world {
@@ -69,7 +70,7 @@ func newWorld(t *testing.T, from ...netip.Prefix) *world {
 	standings := standing.New(w.store, clock, log)
 	codes := &passcode.Checker{Store: w.store, Temporary: w.store, Tokens: w.store, PINs: w.store, Claims: w.store, Now: clock, Log: log}
 	engine := login.New(login.Config{Directory: w, Standings: standings, Devices: standings, Challenges: w, Codes: codes, TemporaryCodes: w.store, Tokens: tokens,
-		Counters: w.store, Key: ring.Derive("login"), Apps: w, OTPTokens: codes, Now: clock, Sleep: func(context.Context, time.Duration) {}, Log: log})
+		Counters: w.store, Key: ring.Derive("login"), Apps: w, Texts: texter{w}, OTPTokens: codes, Now: clock, Sleep: func(context.Context, time.Duration) {}, Log: log})
 	if from == nil {
 		from = selfservice.PrivateNetworks()
 	}
@@ -80,7 +81,7 @@ func newWorld(t *testing.T, from ...netip.Prefix) *world {
 	server, err := console.New(console.Config{Admin: service, Listen: "127.0.0.1:0", Certificate: cert, Key: ring.Derive("notes"), Now: clock, Log: log,
 		SelfService: func(asset func(string) string) (http.Handler, error) {
 			return selfservice.New(selfservice.Config{Engine: engine, Standings: standings, Store: w.store, From: from, Key: ring.Derive("self-service"), Enterprise: "St. Mary’s Hospital",
-				Enrols: []sallyport.AuthenticatorKind{sallyport.AuthenticatorApp, sallyport.AuthenticatorOTP}, Asset: asset, Now: clock, Log: log})
+				Enrols: []sallyport.AuthenticatorKind{sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorOTP}, Asset: asset, Now: clock, Log: log})
 		}})
 	check(t, err)
 	w.url = "https://localhost:" + server.Addr()[strings.LastIndex(server.Addr(), ":")+1:]
@@ -140,7 +141,7 @@ func (w *world) rule(unenrolled sallyport.UnenrolledAccess, onSite bool) {
 	check(w.t, err)
 	f, err := w.store.LoginWorkflow(ctx)
 	check(w.t, err)
-	f.Allowed, f.NumberMatching = []sallyport.Combination{sallyport.PasswordAndApp, sallyport.PasswordAndOTP}, true
+	f.Allowed, f.NumberMatching = []sallyport.Combination{sallyport.PasswordAndApp, sallyport.PasswordAndSMS, sallyport.PasswordAndOTP}, true
 	_, err = w.store.SetLoginWorkflow(ctx, f)
 	check(w.t, err)
 }
@@ -227,6 +228,28 @@ func (w *world) Await(ctx context.Context, account sallyport.AccountName, _ logi
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+}
+
+// texter is what sends text messages.
+type texter struct{ *world }
+
+func (w texter) Phones(ctx context.Context, account sallyport.AccountName) ([]sallyport.Phone, error) {
+	return w.store.Phones(ctx, account)
+}
+
+func (w texter) Send(_ context.Context, m login.TextMessage) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent = string(m.Code)
+	return nil
+}
+
+func (w texter) Parse(_ context.Context, typed string) (sallyport.PhoneNumber, error) {
+	return sallyport.PhoneNumber(typed), nil
+}
+
+func (w texter) Enrol(ctx context.Context, account sallyport.AccountName, number sallyport.PhoneNumber) error {
+	return w.store.AddPhone(ctx, sallyport.Phone{ID: sallyport.PhoneID(sallyport.NewID()), Account: account, Number: number, Enrolled: w.clock()})
 }
 
 // client is a browser without scripts.
