@@ -21,6 +21,8 @@ type EnrolPrompt struct {
 	// Kinds are what can be enrolled.
 	Kinds    []AuthenticatorKind `json:"kinds,omitempty"`
 	MayDelay bool                `json:"mayDelay,omitempty"` // "not now" is offered
+	// BySerial: the app can be enrolled by its serial number and code as well (EnrolApp).
+	BySerial bool `json:"bySerial,omitempty"`
 	// Link is what the app follows (EnrolApp); drawn as a QR code.
 	Link string `json:"link,omitempty"`
 	// Options are what navigator.credentials.create takes (EnrolPasskey).

@@ -47,7 +47,7 @@ func states() []struct {
 		{"passkey", "input", prompt{"kind": "passkey", "methods": from("passkey"), "passkey": prompt{"challenge": challenge}, "remember": remember}},
 		{"enrol start", "input", enrol("start", prompt{"kinds": kinds, "mayDelay": true})},
 		{"enrol app", "waiting", enrol("app", prompt{"link": link})},
-		{"enrol app by serial number", "waiting", enrol("app", prompt{"link": link, "reason": "enrol_failed"})},
+		{"enrol app by serial number", "waiting", enrol("app", prompt{"link": link, "bySerial": true, "reason": "enrol_failed"})},
 		{"enrol phone", "input", enrol("phone", nil)},
 		{"enrol phone code", "input", enrol("phone_code", prompt{"to": "12", "resendMs": 45000})},
 		{"enrol passkey", "input", enrol("passkey", prompt{"options": creation()})},

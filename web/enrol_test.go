@@ -81,7 +81,7 @@ func (p *tab) readQR() string {
 
 func TestEnrolTheAppBySerialNumber(t *testing.T) {
 	_, _, p, l := atLogin(t)
-	l.show("waiting", enrol("app", prompt{"link": link}))
+	l.show("waiting", enrol("app", prompt{"link": link, "bySerial": true}))
 	p.until(`$('byserial')`)
 	if p.eval(`$('byserial').open`) != false {
 		t.Error("open before anybody asks")
@@ -93,7 +93,7 @@ func TestEnrolTheAppBySerialNumber(t *testing.T) {
 	p.write("code", "123 456")
 	p.enter()
 	l.hears(prompt{"action": "enrol", "code": "123456", "serial": "AB123456"})
-	l.show("waiting", enrol("app", prompt{"link": link, "reason": "enrol_failed"}))
+	l.show("waiting", enrol("app", prompt{"link": link, "bySerial": true, "reason": "enrol_failed"}))
 	p.until(`$('alert').textContent.includes('Check what you typed') && $('byserial').open`)
 	p.shots("enrol-app-serial")
 	l.says(p, "back", prompt{"action": "back"})

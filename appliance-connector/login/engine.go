@@ -425,6 +425,7 @@ func (e *Engine) Prompt(s State) sallyport.Prompt {
 		p.Methods, p.Passkey = s.offered(sallyport.MethodPasskey), s.Passkey
 	case sallyport.PromptEnrol:
 		p.Enrol = s.Enrolling.prompt()
+		p.Enrol.BySerial = e.Serials != nil && s.Enrolling.Step == sallyport.EnrolApp
 		if s.Enrolling.Step == sallyport.EnrolPhoneCode {
 			p.To, p.Delivery, p.Resend = s.To, string(s.Delivery), e.resendIn(s)
 		}

@@ -176,15 +176,37 @@ func TestNobodyAnswersAndTheNumberComesLate(t *testing.T) {
 	gateway.untilIn(u.Name)
 }
 
+// TestEnrolmentOnTheWayInChromium: who has nothing yet sets the app up with the picture, which is a link here, and is in.
+func TestEnrolmentOnTheWayInChromium(t *testing.T) {
+	t.Parallel()
+	s := shared.Get(t)
+	bothPages(t, func(t *testing.T, kind string) {
+		u := s.NewUser(t)
+		gateway := logonPage(t, s, kind)
+		gateway.signIn(u)
+		gateway.untilScreen("enrol")
+		gateway.press("kind-app")
+		gateway.until(`!!$('link') && !!$('qr').querySelector('path')`)
+		phone := openPage(t, s, gateway.text(`$('link').href`), 390, 844)
+		phone.until(`page('enrol-dialog') && page('enrol-dialog').open`)
+		phone.do(`page('enrol-confirm').click()`)
+		gateway.until(`!!$('continue')`)
+		gateway.press("continue")
+		gateway.untilIn(u.Name)
+		phone.until(`(b => b && (!b.offsetParent || (b.click(), false)))(page('enrol-close'))`)
+
+		gateway = logonPage(t, s, kind)
+		gateway.signIn(u)
+		phone.answer(gateway.number())
+		gateway.untilIn(u.Name)
+	})
+}
+
 func TestUsersWhoAreNotLetIn(t *testing.T) {
 	t.Parallel()
 	s := shared.Get(t)
-	unenrolled := s.NewUser(t)
 	bothPages(t, func(t *testing.T, kind string) {
 		gateway := logonPage(t, s, kind)
-		gateway.signIn(unenrolled)
-		gateway.untilDenied("No phone is set up for you yet")
-		gateway.open(s.Origin() + "/" + kind)
 		gateway.signIn(stack.User{Name: harness.Disabled, Password: harness.UserPassword})
 		gateway.untilRefused("The user name or password is not right", harness.Disabled)
 	})

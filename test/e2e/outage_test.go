@@ -92,7 +92,7 @@ func newOutage(t *testing.T, s *stack.Stack) *outage {
 	o := &outage{s: s, binds: s.Samba.StartBindGate(t), people: map[string]person{}}
 	s.LDAP.Retarget(o.binds.Addr())
 	s.LDAP.Cut()
-	for _, m := range []string{beforeCredentials, atDirectory, atDirectoryWrong, atBindRight, atBindWrong, atPush, atPushRejected, beforeFetch, beforeRADIUS, afterwards} {
+	for _, m := range []string{beforeCredentials, atDirectory, atDirectoryWrong, atBindRight, atBindWrong, atPush, beforeFetch, beforeRADIUS, afterwards} {
 		u, d := enrolled(t, s)
 		o.people[m] = person{u, d}
 	}
@@ -179,7 +179,8 @@ func (o *outage) atPush(t *testing.T) story {
 }
 
 func (o *outage) atPushRejected(t *testing.T) story {
-	p := o.people[atPushRejected]
+	u, phone := enrolled(t, o.s) // somebody else each time: who rejects all that comes is not pushed any more
+	p := person{u, phone}
 	l := pushed(t, o.s.Page(), p.User)
 	end := watching(t, l)
 	return story{atPushRejected, func(ctx context.Context) (bool, error) {

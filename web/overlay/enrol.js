@@ -61,7 +61,7 @@ document.currentScript.sallyport({}, function (kit) {
       e.link && lead(say('appScan')),
       e.link && picture,
       safe && el('p', { 'class': 'lead' }, [el('a', { id: 'link', href: e.link, target: '_blank', rel: 'noopener noreferrer', text: say('appHere') })]),
-      el('details', { id: 'byserial', open: !!p.reason || !e.link }, [
+      (e.bySerial || !e.link) && el('details', { id: 'byserial', open: !!p.reason || !e.link }, [
         el('summary', { text: say('appSerial') }),
         el('p', { 'class': 'lead', text: say('appSerialHelp') }),
         kit.form(a, [serialField(), kit.codeField('code', say('code'))], function () {

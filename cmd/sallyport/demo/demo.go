@@ -266,7 +266,7 @@ Sallyport runs. Everything is on this machine and ends with Ctrl-C.
   The console for administrators (the browser warns: its certificate is the appliance's own):
        %s     as %s, password %s; the code is told below when it is asked for.
 
-  To try as well: bob, %s (right password, account disabled); carol, %s (no phone enrolled).
+  To try as well: bob, %s (right password, account disabled); carol, %s (has nothing enrolled, and is asked to).
   A phone on the command line, enrolled for alice as well:
        sallyport authenticator watch --store %s
 
