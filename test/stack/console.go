@@ -45,6 +45,16 @@ func (s *Stack) API(tb testing.TB, appliance int) *API {
 	return a
 }
 
+// Console returns the address of an appliance's console, and a client that trusts its certificate.
+func (s *Stack) Console(tb testing.TB, appliance int) (address string, client *http.Client) {
+	tb.Helper()
+	a, err := apiOf(s.Appliances[appliance], "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return strings.TrimSuffix(a.base, "/api/v1"), a.http
+}
+
 func (s *Stack) newToken() (sallyport.Secret, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -132,6 +132,12 @@ func (s *Stack) complete(tb testing.TB, e *Enrolment) *Device {
 	return d
 }
 
+// Follow makes a phone of a link that a page shows.
+func (s *Stack) Follow(tb testing.TB, link sallyport.Secret) *Device {
+	tb.Helper()
+	return s.register(tb, &Enrolment{Link: link})
+}
+
 // register makes a phone of a link.
 func (s *Stack) register(tb testing.TB, e *Enrolment) *Device {
 	tb.Helper()
