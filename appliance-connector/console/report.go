@@ -128,7 +128,7 @@ func (r *request) enrolmentQuery(enrolled bool) store.UserQuery {
 }
 
 func (r *request) enrolledReport() error {
-	return r.enrolmentReport(true, "Enrolled users", "Users with the app or a phone number.", "enrolled")
+	return r.enrolmentReport(true, "Enrolled users", "Users with the app, a phone number or a passkey.", "enrolled")
 }
 
 func (r *request) unenrolledReport() error {

@@ -52,11 +52,11 @@ func (o Owner) WebAuthnName() string                       { return o.Name }
 func (o Owner) WebAuthnDisplayName() string                { return cmp.Or(o.DisplayName, o.Name) }
 func (o Owner) WebAuthnCredentials() []webauthn.Credential { return o.Keys }
 
-// Host returns the host of an origin at which browsers do passkeys: https, and a name, not an address. Others are
-// unsupported.
+// Host returns the host of an origin at which browsers do passkeys: https and a name, not an address; or this machine,
+// as http://localhost. Others are unsupported.
 func Host(origin string) (string, error) {
 	u, err := url.Parse(origin)
-	if err == nil && u.Scheme == "https" && net.ParseIP(u.Hostname()) == nil {
+	if err == nil && (u.Scheme == "https" || u.Scheme == "http" && u.Hostname() == "localhost") && net.ParseIP(u.Hostname()) == nil {
 		if err = protocol.ValidateRPID(u.Hostname()); err == nil {
 			return u.Hostname(), nil
 		}
