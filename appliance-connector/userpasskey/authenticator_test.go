@@ -1,6 +1,7 @@
 package userpasskey_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -24,6 +25,7 @@ type authenticator struct {
 	transports []string
 	unverified bool // a touch only
 	still      bool // does not count
+	idSize     int  // 0: 32
 	keys       []*key
 }
 
@@ -101,7 +103,7 @@ func (a *authenticator) create(options []byte) []byte {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	k := &key{id: make([]byte, 32), handle: a.decode(c.User.ID), rp: c.RP.ID, private: private, counter: 1}
+	k := &key{id: make([]byte, cmp.Or(a.idSize, 32)), handle: a.decode(c.User.ID), rp: c.RP.ID, private: private, counter: 1}
 	if a.still {
 		k.counter = 0
 	}

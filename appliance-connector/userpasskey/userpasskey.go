@@ -38,6 +38,9 @@ import (
 const (
 	maxTries = 4  // to keep a use while others use the same passkey
 	maxWhy   = 96 // octets of what the library says
+	// maxCredential bounds the id of a credential, in octets: what is asked for names all of an account's, and travels with
+	// the state of the login.
+	maxCredential = 256
 )
 
 // Store keeps the passkeys of accounts.
@@ -171,6 +174,9 @@ func (k Keeper) Enrol(ctx context.Context, c login.PasskeyCeremony, answer []byt
 	credential, err := page.Make(o, data, answer)
 	if err != nil {
 		return "", err
+	}
+	if len(credential.ID) > maxCredential {
+		return "", relyingparty.Refused(fmt.Errorf("the passkey's id has %d octets", len(credential.ID)))
 	}
 	text, err := json.Marshal(kept{Handle: handle, Credential: credential, Answered: answered})
 	if err != nil {

@@ -305,6 +305,31 @@ func TestTenPasskeysAndEachOnce(t *testing.T) {
 	}
 }
 
+// What is asked for travels in the state of the login, for which the cloud has 8 KiB.
+func TestManyLongIDsAreStillAskedFor(t *testing.T) {
+	w := newWorld(t)
+	var a *authenticator
+	for n := range sallyport.PasskeysMost - 1 {
+		a = w.browser(page)
+		a.idSize, a.transports = 256, []string{"usb", "nfc", "ble", "internal", "hybrid", "smart-card"}
+		w.enrol(a, at(page, alice, n))
+	}
+	c := at(page, alice, 20)
+	offered := must[[]byte](t)(bytesOf(w.Offer(t.Context(), c)))
+	asked := w.ask(c)
+	if len(offered) > 6<<10 || len(asked) > 6<<10 {
+		t.Errorf("%d and %d octets", len(offered), len(asked))
+	}
+	if why := w.check(c, a.get(asked)); why != "" {
+		t.Error(why)
+	}
+	a.idSize = 257
+	a.keys = nil
+	if _, err := w.Enrol(t.Context(), c, a.create(offered)); sallyport.ErrorCode(err) != sallyport.CodeDenied {
+		t.Errorf("a longer id: %v", err)
+	}
+}
+
 // An account that gets another name keeps its passkeys, whose authenticators have the handle of the old one.
 func TestAPasskeyFollowsARename(t *testing.T) {
 	w := newWorld(t)
