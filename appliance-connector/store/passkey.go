@@ -64,6 +64,7 @@ func (s *Store) AddUserPasskey(ctx context.Context, p sallyport.Passkey) error {
 		if _, err := s.endCodes(ctx, tx, `account = $1`, string(p.Account), sallyport.EndedByEnrolment, p.Enrolled); err != nil {
 			return err
 		}
+		tx.authenticator(p.Account, sallyport.AuthenticatorPasskey, p.Name, true)
 		return tx.record(userPasskey+".enrol", string(p.Account), string(p.ID), nil, p)
 	})
 }
@@ -134,6 +135,7 @@ func (s *Store) DeleteUserPasskey(ctx context.Context, account sallyport.Account
 		if err := deleteOne(ctx, tx.Tx, userPasskey, `DELETE FROM user_passkeys WHERE id = $1`, string(id)); err != nil {
 			return err
 		}
+		tx.authenticator(account, sallyport.AuthenticatorPasskey, before.Name, false)
 		return tx.record(userPasskey+".delete", string(account), string(id), before, nil)
 	})
 }
