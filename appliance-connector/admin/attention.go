@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -15,12 +16,8 @@ const (
 	certificateNear = 21 * 24 * time.Hour
 	// mailLately is how long a message that was given up is told of.
 	mailLately = 24 * time.Hour
-	// copiedLately is how long a remembered device that was copied is told of, and copiedAction what the login
-	// engine calls it in the audit trail.
-	copiedLately = 7 * 24 * time.Hour
-	copiedAction = "remembered device.copied"
-	// copiedPasskey is what the store calls the end of a passkey that may have a copy.
-	copiedPasskey = "user passkey.copied"
+	// alarmLately is how long an alarm is told of.
+	alarmLately = 7 * 24 * time.Hour
 )
 
 // adviser looks for things that somebody should see to.
@@ -31,7 +28,7 @@ func (s *Service) advice(actor sallyport.Actor) (list []adviser) {
 	for _, a := range []struct {
 		op   Operation
 		look adviser
-	}{{"Domains", s.adviseDomains}, {"SetLoginWorkflow", s.advisePolicies}, {"Mails", s.adviseMail}, {"ConsoleSettings", s.adviseCertificate}, {"VerifyAudit", s.adviseAudit}, {"SetLoginWorkflow", s.adviseCopied}, {"SetLoginWorkflow", s.adviseCopiedPasskey}} {
+	}{{"Domains", s.adviseDomains}, {"SetLoginWorkflow", s.advisePolicies}, {"Mails", s.adviseMail}, {"ConsoleSettings", s.adviseCertificate}, {"VerifyAudit", s.adviseAudit}, {"SetLoginWorkflow", s.adviseAlarms}} {
 		if May(actor, a.op) == nil {
 			list = append(list, a.look)
 		}
@@ -104,25 +101,35 @@ func (s *Service) adviseAudit(ctx context.Context, db *store.Store) ([]Attention
 		Path: "/audit", Action: "Look at the trail"}}, nil
 }
 
-// adviseCopied tells of remembered devices whose storage somebody has copied.
-func (s *Service) adviseCopied(ctx context.Context, db *store.Store) ([]Attention, error) {
-	page, err := db.AuditRecords(ctx, store.AuditQuery{Action: copiedAction, From: s.now().Add(-copiedLately), Most: 1})
-	if err != nil || len(page.Records) == 0 {
-		return nil, err
-	}
-	r := page.Records[0]
-	return []Attention{{Urgent: true, Title: "A remembered device was copied", Path: "/audit?action=" + copiedAction, Action: "Look at the trail",
-		Text: fmt.Sprintf("The browser that was remembered for %s is in two places: its storage was copied. It is remembered no more, and the second factor is asked for. Find out who else has been at that computer, and have the password changed.", r.Actor.Name)}}, nil
+// alarms are records of the audit trail that somebody has to see to. In text %s is whom it is about: the actor, or the object.
+var alarms = [...]struct {
+	action, title, text string
+	object              bool
+}{
+	{"login.not_me", "Somebody else has a password", "%s was asked to approve a log-in and answered “This was not me”: somebody else typed the right password. " +
+		"No push is sent for half an hour. Talk to the user, and have the password changed.", false},
+	{"remembered device.copied", "A remembered device was copied", "The browser that was remembered for %s is in two places: its storage was copied. It is remembered no more, " +
+		"and the second factor is asked for. Find out who else has been at that computer, and have the password changed.", false},
+	{"user passkey.copied", "A passkey was copied", "The counter of a passkey of %s went back, so there may be a copy of it, or its authenticator is broken. It is not taken any more. " +
+		"Whoever used it knew the password as well: talk to the user, and have the password changed.", true},
 }
 
-// adviseCopiedPasskey tells of passkeys whose counter went back.
-func (s *Service) adviseCopiedPasskey(ctx context.Context, db *store.Store) ([]Attention, error) {
-	page, err := db.AuditRecords(ctx, store.AuditQuery{Action: copiedPasskey, From: s.now().Add(-copiedLately), Most: 1})
-	if err != nil || len(page.Records) == 0 {
-		return nil, err
+// adviseAlarms tells of the alarms of the last days, the newest of each kind.
+func (s *Service) adviseAlarms(ctx context.Context, db *store.Store) (list []Attention, err error) {
+	for _, a := range alarms {
+		page, err := db.AuditRecords(ctx, store.AuditQuery{Action: a.action, From: s.now().Add(-alarmLately), Most: 1})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.Records {
+			who := r.Actor.Name
+			if a.object {
+				who = r.Object
+			}
+			list = append(list, Attention{Urgent: true, Title: a.title, Text: fmt.Sprintf(a.text, who), Path: "/audit?action=" + url.QueryEscape(a.action), Action: "Look at the trail"})
+		}
 	}
-	return []Attention{{Urgent: true, Title: "A passkey was copied", Path: "/audit?action=" + copiedPasskey, Action: "Look at the trail",
-		Text: fmt.Sprintf("The counter of a passkey of %s went back, so there may be a copy of it, or its authenticator is broken. It is not taken any more. Whoever used it knew the password as well: talk to the user, and have the password changed.", page.Records[0].Object)}}, nil
+	return list, nil
 }
 
 func b2i(b bool) int {

@@ -63,6 +63,11 @@ func TestTheOverviewTellsWhatNeedsAttention(t *testing.T) {
 		t.Fatal(err)
 	}
 	tells("A remembered device was copied", true)
+	tells("Somebody else has a password", false)
+	if err := w.store.AppendAudit(t.Context(), []sallyport.AuditRecord{{Time: w.clock.Now(), Action: "login.not_me", Actor: sallyport.Actor{Kind: sallyport.ActorUser, Name: "alice"}}}); err != nil {
+		t.Fatal(err)
+	}
+	tells("Somebody else has a password", true)
 	tells("remembered for alice", true)
 	w.someone("hanna", sallyport.RoleHelpDesk, true)
 	c = w.in("hanna")
