@@ -235,7 +235,7 @@ func (w *world) client() *client {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(w.cert.current.Leaf)
-	return &client{w: w, http: &http.Client{Jar: jar, Timeout: 20 * time.Second,
+	return &client{w: w, http: &http.Client{Jar: jar, Timeout: 2 * time.Minute,
 		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Time: w.clock.Now}, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }

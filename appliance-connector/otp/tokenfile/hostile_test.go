@@ -86,7 +86,7 @@ func TestBombsDoNotGoOff(t *testing.T) {
 			t.Errorf("%s: %.300v", name, err)
 		}
 		// What was live at any one time is less than what was allocated in all.
-		if used := after.TotalAlloc - before.TotalAlloc; used > 400<<20 {
+		if used := after.TotalAlloc - before.TotalAlloc; used > 600<<20 {
 			t.Errorf("%s: %d MiB were used", name, used>>20)
 		} else {
 			t.Logf("%s: %d MiB, %.80v", name, used>>20, err)
