@@ -179,7 +179,7 @@ func TestTimeLeftForEnrolmentIsSaid(t *testing.T) {
 
 func TestGatewaySessionExpiresDuringEnrolment(t *testing.T) {
 	c, _, p, l := atLogin(t)
-	l.show("waiting", enrol("app", prompt{"link": link}))
+	l.show("waiting", enrol("app", prompt{"link": link, "bySerial": true}))
 	p.until(`$('byserial') && window.sessionTimeout`)
 	p.eval(`sessionTimedOut()`)
 	p.untilScreen("expired")
@@ -219,7 +219,7 @@ func TestPictureThatDoesNotComeLeavesTheSerialNumber(t *testing.T) {
 	c, _, p := down(t, "/", never)
 	p.signIn("alice", password)
 	l := c.next()
-	l.show("waiting", enrol("app", prompt{"link": link}))
+	l.show("waiting", enrol("app", prompt{"link": link, "bySerial": true}))
 	p.until(`$('alert') && $('alert').textContent.includes('could not be loaded') && !$('qr')`)
 	if p.eval(`!!$('byserial') && !!$('link')`) != true {
 		t.Error("no way on")

@@ -205,8 +205,9 @@ func (r *request) user() error {
 // showUser shows the page of a user; issue is the form of the temporary code when something is wrong in it.
 func (r *request) showUser(status int, d userData, issue *Form) error {
 	u := d.user
-	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.secondFactorCard(d), r.phonesCard(d, d.addPhone), r.passkeysCard(d), r.rememberedCard(d), r.temporaryCodeCard(d, issue)}}
-	p.Cards = append(p.Cards, r.pinCard(d), r.tokenCard(d), r.loginsCard(d))
+	// Two by two, what needs room on the left; the last one has the whole width.
+	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.temporaryCodeCard(d, issue), r.secondFactorCard(d), r.passkeysCard(d),
+		r.phonesCard(d, d.addPhone), r.tokenCard(d), r.rememberedCard(d), r.pinCard(d), r.loginsCard(d)}}
 	for _, v := range d.devices {
 		if r.May("DeleteDevice") {
 			f := r.form("Delete device")
