@@ -207,7 +207,7 @@ func (r *request) showUser(status int, d userData, issue *Form) error {
 	u := d.user
 	// Two by two, what needs room on the left; the last one has the whole width.
 	p := CardPage{Split: true, Cards: []Card{r.accountCard(d), r.temporaryCodeCard(d, issue), r.secondFactorCard(d), r.passkeysCard(d),
-		r.phonesCard(d, d.addPhone), r.tokenCard(d), r.rememberedCard(d), r.pinCard(d), r.loginsCard(d)}}
+		r.tokenCard(d), r.pinCard(d), r.rememberedCard(d), r.phonesCard(d, d.addPhone), r.loginsCard(d)}}
 	for _, v := range d.devices {
 		if r.May("DeleteDevice") {
 			f := r.form("Delete device")
