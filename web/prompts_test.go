@@ -235,9 +235,10 @@ func TestRememberThisDevice(t *testing.T) {
 	p.until(`!$('remember').checked && $('alert').textContent.includes('cannot be remembered')`)
 	p.eval(`(window.noKey = false, true)`)
 	p.eval(`$('remember').focus()`)
+	p.eval(`(window.before = $('remember'), true)`)
 	l.says(p, "remember", prompt{"action": "remember", "key": "the-key", "on": true})
 	l.show("input", code(true, 720))
-	p.until(`$('remember').checked && $('alert').textContent === '' && shadow.activeElement.id === 'remember' && $('code').value === '12'`)
+	p.until(`$('remember') !== window.before && $('remember').checked && $('alert').textContent === '' && shadow.activeElement.id === 'remember' && $('code').value === '12'`)
 	l.says(p, "remember", prompt{"action": "remember", "on": false})
 	for hours, want := range map[int]string{1: "1 hour", 24: "1 day", 36: "36 hours", 48: "2 days", 2880: "120 days"} {
 		l.show("input", code(false, hours))
