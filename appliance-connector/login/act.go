@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/subtle"
 
 	"github.com/sallyport/sallyport"
 )
@@ -67,13 +66,4 @@ func (e *Engine) actEnrol(ctx context.Context, s State, a Action) (State, error)
 		return e.EnrolCode(ctx, s, a.Code)
 	}
 	return s, errAction
-}
-
-// amongst compares a code with each of some, all of them in the same time.
-func amongst(codes []sallyport.Secret, code sallyport.Secret) bool {
-	found := 0
-	for _, c := range codes {
-		found |= subtle.ConstantTimeCompare([]byte(c), []byte(code))
-	}
-	return found == 1
 }

@@ -255,7 +255,7 @@ func (e *Engine) EnrolCode(ctx context.Context, s State, code sallyport.Secret) 
 	if !s.at(sallyport.EnrolPhoneCode) {
 		return s, errStep
 	}
-	if !amongst(e.sentCodes(s), sallyport.CanonicalPasscode(code)) {
+	if !sallyport.CanonicalPasscode(code).In(e.sentCodes(s)) {
 		if s.Codes++; s.Codes >= maxCodes {
 			return s.enrol(Enrolling{Step: sallyport.EnrolStart}, sallyport.ReasonTooManyCodes), nil
 		}

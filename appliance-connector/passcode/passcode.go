@@ -10,7 +10,6 @@ package passcode
 import (
 	"cmp"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -225,11 +224,7 @@ func (c *Checker) tokenCode(ctx context.Context, account sallyport.AccountName, 
 // sentCode compares a code with each of those in messages, all of them in the same time. That each is used once is for the login that
 // they were sent in to see to.
 func sentCode(sent []sallyport.Secret, code sallyport.Secret) (fits []fit, why string, err error) {
-	found := 0
-	for _, c := range sent {
-		found |= subtle.ConstantTimeCompare([]byte(c), []byte(code))
-	}
-	if found != 1 {
+	if !code.In(sent) {
 		return nil, "not the code in the message, or too old", nil
 	}
 	return []fit{{sallyport.MethodSMS, func(context.Context) (bool, error) { return true, nil }}}, "", nil

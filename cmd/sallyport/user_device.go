@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
 )
 
 func lineOfDevice(d sallyport.Device) deviceLine {
@@ -44,21 +45,19 @@ func newUserDevices() *cobra.Command {
 	})
 }
 
+func userDevices() ofUser[sallyport.Device] {
+	return ofUser[sallyport.Device]{what: "device", list: "sallyport user devices", read: (*admin.Service).Devices,
+		names: func(d sallyport.Device) []string { return []string{string(d.ID), d.Name} },
+		words: func(d sallyport.Device) string { return printable(d.Name) }}
+}
+
 func newUserRemoveDevice() *cobra.Command {
 	return asking(atDesk(&cobra.Command{
 		Use: "remove-device USER DEVICE", Short: "Delete a device that its user has lost; DEVICE is its id or its name", Args: cobra.ExactArgs(2),
 		Long:    `It can approve nothing any more, and its token codes end. The user enrols it, or another one, anew.`,
-		Example: `  sallyport user remove-device alice "Alice's iPhone"`, ValidArgsFunction: completeUserThenDevice,
+		Example: `  sallyport user remove-device alice "Alice's iPhone"`, ValidArgsFunction: userDevices().complete,
 	}, func(ctx context.Context, t *task, args []string) error {
-		u, err := t.user(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		devices, err := t.Devices(ctx, t.actor, u.ID)
-		if err != nil {
-			return err
-		}
-		d, err := lookUp(devices, "device", "sallyport user devices "+u.Account.User(), args[1], func(d sallyport.Device) []string { return []string{string(d.ID), d.Name} })
+		u, d, err := userDevices().find(ctx, t.desk, args)
 		if err != nil {
 			return err
 		}
@@ -70,24 +69,4 @@ func newUserRemoveDevice() *cobra.Command {
 		}
 		return t.done(map[string]any{"id": d.ID, "removed": true}, "Removed.")
 	}))
-}
-
-func completeUserThenDevice(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return completeUser()(c, args, begun)
-	}
-	if len(args) > 1 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return completing(func(ctx context.Context, d *desk, _ string) (out []cobra.Completion, err error) {
-		u, err := d.user(ctx, args[0])
-		if err != nil {
-			return nil, err
-		}
-		devices, err := d.Devices(ctx, d.actor, u.ID)
-		for _, v := range devices {
-			out = append(out, cobra.CompletionWithDesc(string(v.ID), printable(v.Name)))
-		}
-		return out, err
-	})(c, args, begun)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
@@ -164,4 +165,48 @@ func completeDomainName() cobra.CompletionFunc {
 		slices.Sort(out)
 		return out, err
 	})
+}
+
+// ofUser is a kind of thing that users have, as commands name one: after its user.
+type ofUser[T any] struct {
+	what string // "phone number"
+	list string // the command that shows them, up to the user's name
+	read func(*admin.Service, context.Context, sallyport.Actor, sallyport.UserID) ([]T, error)
+	// names are what one is called by, the id first; words say it beside the id where it is completed.
+	names func(T) []string
+	words func(T) string
+}
+
+// find returns the user of the first argument, and what the second one means.
+func (k ofUser[T]) find(ctx context.Context, d *desk, args []string) (u sallyport.User, v T, err error) {
+	if u, err = d.user(ctx, args[0]); err != nil {
+		return u, v, err
+	}
+	all, err := k.read(d.Service, ctx, d.actor, u.ID)
+	if err != nil {
+		return u, v, err
+	}
+	v, err = lookUp(all, k.what, k.list+" "+u.Account.User(), args[1], k.names)
+	return u, v, err
+}
+
+// complete offers the users, and then what the one has.
+func (k ofUser[T]) complete(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return completeUser()(c, args, begun)
+	}
+	if len(args) > 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return completing(func(ctx context.Context, d *desk, _ string) (out []cobra.Completion, err error) {
+		u, err := d.user(ctx, args[0])
+		if err != nil {
+			return nil, err
+		}
+		all, err := k.read(d.Service, ctx, d.actor, u.ID)
+		for _, v := range all {
+			out = append(out, cobra.CompletionWithDesc(k.names(v)[0], k.words(v)))
+		}
+		return out, err
+	})(c, args, begun)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
 )
 
 func newUserPasskey() *cobra.Command {
@@ -75,21 +76,19 @@ func newUserPasskeyList() *cobra.Command {
 	})
 }
 
+func userPasskeys() ofUser[sallyport.Passkey] {
+	return ofUser[sallyport.Passkey]{what: "passkey", list: "sallyport user passkey list", read: (*admin.Service).UserPasskeys,
+		names: func(p sallyport.Passkey) []string { return []string{string(p.ID), p.Name} },
+		words: func(p sallyport.Passkey) string { return printable(p.Name) }}
+}
+
 func newUserPasskeyRemove() *cobra.Command {
 	return asking(atDesk(&cobra.Command{
 		Use: "remove USER PASSKEY", Short: "Delete a passkey of a user; PASSKEY is its id or its name", Args: cobra.ExactArgs(2),
 		Long:    `It opens nothing any more. The user enrols it, or another one, anew.`,
-		Example: `  sallyport user passkey remove alice "Security key"`, ValidArgsFunction: completeUserThenPasskey,
+		Example: `  sallyport user passkey remove alice "Security key"`, ValidArgsFunction: userPasskeys().complete,
 	}, func(ctx context.Context, t *task, args []string) error {
-		u, err := t.user(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		passkeys, err := t.UserPasskeys(ctx, t.actor, u.ID)
-		if err != nil {
-			return err
-		}
-		p, err := lookUp(passkeys, "passkey", "sallyport user passkey list "+u.Account.User(), args[1], func(p sallyport.Passkey) []string { return []string{string(p.ID), p.Name} })
+		u, p, err := userPasskeys().find(ctx, t.desk, args)
 		if err != nil {
 			return err
 		}
@@ -101,24 +100,4 @@ func newUserPasskeyRemove() *cobra.Command {
 		}
 		return t.done(map[string]any{"id": p.ID, "removed": true}, "Removed.")
 	}))
-}
-
-func completeUserThenPasskey(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return completeUser()(c, args, begun)
-	}
-	if len(args) > 1 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return completing(func(ctx context.Context, d *desk, _ string) (out []cobra.Completion, err error) {
-		u, err := d.user(ctx, args[0])
-		if err != nil {
-			return nil, err
-		}
-		passkeys, err := d.UserPasskeys(ctx, d.actor, u.ID)
-		for _, p := range passkeys {
-			out = append(out, cobra.CompletionWithDesc(string(p.ID), p.Name))
-		}
-		return out, err
-	})(c, args, begun)
 }

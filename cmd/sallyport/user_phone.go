@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/admin"
 )
 
 func newUserPhone() *cobra.Command {
@@ -75,21 +76,19 @@ A user may have five.`,
 	})
 }
 
+func userPhones() ofUser[sallyport.Phone] {
+	return ofUser[sallyport.Phone]{what: "phone number", list: "sallyport user phone list", read: (*admin.Service).Phones,
+		names: func(p sallyport.Phone) []string { return []string{string(p.ID), p.Number.Tail()} },
+		words: func(p sallyport.Phone) string { return "ends in " + p.Number.Tail() }}
+}
+
 func newUserPhoneRemove() *cobra.Command {
 	return asking(atDesk(&cobra.Command{
 		Use: "remove USER PHONE", Short: "Delete a phone number of a user; PHONE is its id or its last two digits", Args: cobra.ExactArgs(2),
 		Long:    `No codes are sent there any more. The user enrols it, or another one, anew.`,
-		Example: `  sallyport user phone remove alice 23`, ValidArgsFunction: completeUserThenPhone,
+		Example: `  sallyport user phone remove alice 23`, ValidArgsFunction: userPhones().complete,
 	}, func(ctx context.Context, t *task, args []string) error {
-		u, err := t.user(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		phones, err := t.Phones(ctx, t.actor, u.ID)
-		if err != nil {
-			return err
-		}
-		p, err := lookUp(phones, "phone number", "sallyport user phone list "+u.Account.User(), args[1], func(p sallyport.Phone) []string { return []string{string(p.ID), p.Number.Tail()} })
+		u, p, err := userPhones().find(ctx, t.desk, args)
 		if err != nil {
 			return err
 		}
@@ -101,24 +100,4 @@ func newUserPhoneRemove() *cobra.Command {
 		}
 		return t.done(map[string]any{"id": p.ID, "removed": true}, "Removed.")
 	}))
-}
-
-func completeUserThenPhone(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return completeUser()(c, args, begun)
-	}
-	if len(args) > 1 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return completing(func(ctx context.Context, d *desk, _ string) (out []cobra.Completion, err error) {
-		u, err := d.user(ctx, args[0])
-		if err != nil {
-			return nil, err
-		}
-		phones, err := d.Phones(ctx, d.actor, u.ID)
-		for _, p := range phones {
-			out = append(out, cobra.CompletionWithDesc(string(p.ID), "ends in "+p.Number.Tail()))
-		}
-		return out, err
-	})(c, args, begun)
 }

@@ -55,21 +55,19 @@ func newUserRemembered() *cobra.Command {
 	})
 }
 
+func userBrowsers() ofUser[admin.Remembered] {
+	return ofUser[admin.Remembered]{what: "remembered device", list: "sallyport user remembered", read: (*admin.Service).RememberedDevices,
+		names: func(d admin.Remembered) []string { return []string{string(d.ID)} },
+		words: func(d admin.Remembered) string { return printable(lineOfRemembered(d).Browser) }}
+}
+
 func newUserForget() *cobra.Command {
 	return asking(atDesk(&cobra.Command{
 		Use: "forget USER DEVICE", Short: "Make one remembered browser of a user ask for the second factor again; DEVICE is its id", Args: cobra.ExactArgs(2),
 		Long:    `It asks at its next login, whatever else it has kept. Then the user can have it remembered anew. "sallyport user require-2fa" forgets them all.`,
-		Example: `  sallyport user forget alice 3q2-7wAAAAAAAAAAAAAAAA`, ValidArgsFunction: firstArg(completeUser()),
+		Example: `  sallyport user forget alice 3q2-7wAAAAAAAAAAAAAAAA`, ValidArgsFunction: userBrowsers().complete,
 	}, func(ctx context.Context, t *task, args []string) error {
-		u, err := t.user(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		devices, err := t.RememberedDevices(ctx, t.actor, u.ID)
-		if err != nil {
-			return err
-		}
-		d, err := lookUp(devices, "remembered device", "sallyport user remembered "+u.Account.User(), args[1], func(d admin.Remembered) []string { return []string{string(d.ID)} })
+		u, d, err := userBrowsers().find(ctx, t.desk, args)
 		if err != nil {
 			return err
 		}
