@@ -72,7 +72,7 @@ func Establish(ctx context.Context, r Request) (t *Trust, further bool, err erro
 		return nil, false, err
 	}
 	t = &Trust{
-		Tenant: r.Tenant, EnterpriseName: a.EnterpriseName, Appliance: sallyport.ApplianceID(a.ApplianceID),
+		Tenant: r.Tenant, EnterpriseName: a.EnterpriseName, Appliance: sallyport.ApplianceID(a.ApplianceID), Name: r.Name,
 		CloudURL: r.CloudURL, TunnelAddress: a.TunnelAddress, TokenService: a.TokenService, dir: r.Dir, key: key,
 	}
 	return t, a.Further, t.keep(a)

@@ -33,6 +33,7 @@ type Trust struct {
 	Tenant         sallyport.TenantID    `json:"enterpriseId"`
 	EnterpriseName string                `json:"enterpriseName"`
 	Appliance      sallyport.ApplianceID `json:"applianceId"`
+	Name           string                `json:"applianceName,omitempty"` // "": the host's
 	CloudURL       string                `json:"cloudUrl"`
 	TunnelAddress  string                `json:"tunnelAddress"`
 	TokenService   string                `json:"tokensvcAddress"`

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/trust"
 	"github.com/sallyport/sallyport/internal/pki"
 	"github.com/sallyport/sallyport/test/stack"
 )
@@ -69,8 +70,12 @@ func TestProvisioningCodesWorkOnceInTimeAndAreNotToBeGuessed(t *testing.T) {
 	t.Run("used twice", func(t *testing.T) {
 		tenant, code := enterprise(t)
 		cloud := from(t, s, "192.0.2.1")
-		if _, err := s.Trust(cloud, filepath.Join(t.TempDir(), "a"), tenant, code); err != nil {
+		dir := filepath.Join(t.TempDir(), "first floor")
+		if _, err := s.Trust(cloud, dir, tenant, code); err != nil {
 			t.Fatal(err)
+		}
+		if own, err := trust.Load(dir); err != nil || own.Name != "first floor" {
+			t.Errorf("the appliance does not know how it is called: %+v %v", own, err)
 		}
 		trustFails(t, s, cloud, tenant, code, notRight)
 	})
