@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// TemporaryCodeDigits is how many digits a temporary code has: two more than the app's, so that nobody
-// takes one for the other, and few enough to be said on the telephone.
-const TemporaryCodeDigits = 8
+// temporaryCodeGroup is how many digits each of the two groups of a temporary code has: eight in all are two more
+// than the app's, so that nobody takes one for the other, and few enough to be said on the telephone.
+const temporaryCodeGroup = 4
 
 // Bounds of everything that is typed as a second factor, in digits.
 const (
@@ -16,10 +16,14 @@ const (
 	maxPasscode = 16
 )
 
-// NewTemporaryCode returns a random temporary code.
+// NewTemporaryCode returns a random temporary code, as it is shown to people: "1234-5678". It has the form of a
+// passcode (CanonicalPasscode), so that it is taken wherever one is typed.
 func NewTemporaryCode() Secret {
 	var b strings.Builder
-	for range TemporaryCodeDigits {
+	for i := range 2 * temporaryCodeGroup {
+		if i == temporaryCodeGroup {
+			b.WriteByte('-')
+		}
 		n, err := rand.Int(rand.Reader, big.NewInt(10))
 		if err != nil {
 			panic(err) // never: crypto/rand aborts the program itself

@@ -16,8 +16,8 @@ func TestPasscodesHoweverPeopleGroupThem(t *testing.T) {
 		}
 	}
 	code := sallyport.NewTemporaryCode()
-	if len(code) != sallyport.TemporaryCodeDigits || !sallyport.LooksLikePasscode(code) || code == sallyport.NewTemporaryCode() {
-		t.Error("a temporary code is eight random digits")
+	if c := sallyport.CanonicalPasscode(code); len(code) != 9 || code[4] != '-' || len(c) != 8 || !sallyport.LooksLikePasscode(c) || code == sallyport.NewTemporaryCode() {
+		t.Errorf("%q: a temporary code is eight random digits in two groups", string(code))
 	}
 }
 

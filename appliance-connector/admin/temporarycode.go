@@ -15,9 +15,6 @@ const (
 	TemporaryCodeDefault = 24 * time.Hour
 )
 
-// temporaryCodeGroups of five characters make a temporary code: 50 bits, which nobody guesses in five tries.
-const temporaryCodeGroups = 2
-
 // IssueTemporaryCode gives a user a temporary code for a while and revokes the one before. The code is
 // returned this once.
 func (s *Service) IssueTemporaryCode(ctx context.Context, actor sallyport.Actor, id sallyport.UserID, life time.Duration) (sallyport.TemporaryCode, sallyport.Secret, error) {
@@ -38,7 +35,7 @@ func (s *Service) IssueTemporaryCode(ctx context.Context, actor sallyport.Actor,
 		return sallyport.TemporaryCode{}, "", sallyport.Errorf(sallyport.CodeConflict,
 			fmt.Sprintf("This account is %s in the directory; a temporary code would be of no use.", u.State), nil)
 	}
-	now, code := s.now(), sallyport.NewCode(temporaryCodeGroups)
+	now, code := s.now(), sallyport.NewTemporaryCode()
 	t := sallyport.TemporaryCode{ID: sallyport.NewID(), Account: u.Account, Issued: now, Expires: now.Add(life), By: actor.Name}
 	return t, code, db.IssueTemporaryCode(ctx, t, code)
 }

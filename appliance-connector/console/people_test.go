@@ -129,7 +129,7 @@ func TestRolesDecideWhoIssuesTemporaryCodes(t *testing.T) {
 			t.Errorf("%s is offered to issue one: %v", role, shown)
 		}
 		a := send(c, path+"/temporary-code", "life", "8h")
-		if issued := regexp.MustCompile(`[0-9A-Z]{5}-[0-9A-Z]{5}`).MatchString(a.body); issued != may || !may && a.StatusCode != http.StatusForbidden {
+		if issued := regexp.MustCompile(`\b[0-9]{4}-[0-9]{4}\b`).MatchString(a.body); issued != may || !may && a.StatusCode != http.StatusForbidden {
 			t.Errorf("%s issues one: %v, %d", role, issued, a.StatusCode)
 		}
 	}
@@ -151,7 +151,7 @@ func TestHelpDeskHelpsItsOwnUsersOnly(t *testing.T) {
 	c := w.in("hanna")
 	path := "/users/" + string(users["alice"].ID)
 	a := send(c, path+"/temporary-code", "life", "8h")
-	code := regexp.MustCompile(`[0-9A-Z]{5}-[0-9A-Z]{5}`).FindString(a.body)
+	code := regexp.MustCompile(`\b[0-9]{4}-[0-9]{4}\b`).FindString(a.body)
 	if code == "" {
 		t.Fatalf("no code is shown: %d", a.StatusCode)
 	}
