@@ -49,6 +49,9 @@ func TestALoginIsExplainedInWords(t *testing.T) {
 	if got := Detail([]byte(`{"push_result":"sent","apps":2}`)); got != "apps: 2 · push result: sent" {
 		t.Error(got)
 	}
+	if got := Detail([]byte(`{"outcome":"ask","via":"","steps":[{"sentence":"The user policy is \"Nurses\".","reason":"It was given by hand."},{"sentence":"A second factor is asked for."}]}`)); got != `outcome: ask · steps: The user policy is "Nurses". It was given by hand. A second factor is asked for.` {
+		t.Errorf("what was weighed is shown as %q", got)
+	}
 	if got := Detail([]byte(`["not an object"]`)); got != "" {
 		t.Error(got)
 	}

@@ -73,7 +73,7 @@ func Reason(r sallyport.Reason) string {
 	return strings.ReplaceAll(string(r), "_", " ")
 }
 
-// Detail writes the detail of an event as "name: value".
+// Detail writes the detail of an event as "name: value", and a list of what was weighed as sentences. What is empty is left out.
 func Detail(detail json.RawMessage) string {
 	var m map[string]any
 	if json.Unmarshal(detail, &m) != nil {
@@ -81,7 +81,30 @@ func Detail(detail json.RawMessage) string {
 	}
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, strings.ReplaceAll(k, "_", " ")+": "+fmt.Sprint(m[k]))
+		if v := detailValue(m[k]); v != "" {
+			out = append(out, strings.ReplaceAll(k, "_", " ")+": "+v)
+		}
 	}
 	return strings.Join(out, " · ")
+}
+
+func detailValue(v any) string {
+	list, ok := v.([]any)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	var out []string
+	for _, one := range list {
+		said, ok := one.(map[string]any)
+		if !ok {
+			out = append(out, fmt.Sprint(one))
+			continue
+		}
+		for _, k := range []string{"sentence", "reason"} {
+			if s, _ := said[k].(string); s != "" {
+				out = append(out, s)
+			}
+		}
+	}
+	return strings.Join(out, " ")
 }
