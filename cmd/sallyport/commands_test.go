@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -151,5 +152,16 @@ func checkExample(t *testing.T, line string) {
 	}
 	if err := c.PreRunE(c, nil); err != nil {
 		t.Errorf("%q: %v", line, err)
+	}
+}
+
+func TestTheConsolesLinkLeadsToWhereItListens(t *testing.T) {
+	for listen, want := range map[string]string{
+		":8443": "https://" + net.JoinHostPort(hostname(), "8443"), "0.0.0.0:443": "https://" + net.JoinHostPort(hostname(), "443"),
+		"[::]:9000": "https://" + net.JoinHostPort(hostname(), "9000"), "10.1.2.3:8443": "https://10.1.2.3:8443", "[fd00::1]:8443": "https://[fd00::1]:8443", "": "",
+	} {
+		if got, err := consoleAt(listen); got != want || (err != nil) != (want == "") {
+			t.Errorf("%q: %q, want %q (%v)", listen, got, want, err)
+		}
 	}
 }

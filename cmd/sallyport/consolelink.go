@@ -17,7 +17,7 @@ import (
 func newConsoleLink() *cobra.Command {
 	var p place
 	var o output
-	var base string
+	var base, listen string
 	c := &cobra.Command{
 		Use:   "console-link",
 		Short: "Make the link for the console's first administrator",
@@ -36,7 +36,9 @@ the console.`,
 					return err
 				}
 				if base == "" {
-					base = "https://" + net.JoinHostPort(hostname(), "8443")
+					if base, err = consoleAt(listen); err != nil {
+						return err
+					}
 				}
 				// Behind "#", which browsers keep to themselves: the code is in no log on the way.
 				link := strings.TrimSuffix(base, "/") + "/setup#" + string(code)
@@ -48,7 +50,20 @@ the console.`,
 		},
 	}
 	p.admin(c)
-	c.Flags().StringVar(&base, "console-url", "", "the console's address for browsers (default: this host's name, port 8443)")
+	c.Flags().StringVar(&base, "console-url", "", "the console's address for browsers (default: this host's name and the port of --console-listen)")
+	c.Flags().StringVar(&listen, "console-listen", ":8443", "where the appliance has its console, as in its configuration")
 	o.flag(c)
 	return c
+}
+
+// consoleAt is the address for browsers of a console that listens at listen.
+func consoleAt(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", fmt.Errorf("this appliance has no console at %q; see console-listen in its configuration: %w", listen, err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = hostname()
+	}
+	return "https://" + net.JoinHostPort(host, port), nil
 }
