@@ -81,7 +81,7 @@ func TestTheChartIsForEverybody(t *testing.T) {
 	w.logins()
 	w.someone("olive", sallyport.RoleSuper, true)
 	body := w.in("olive").get("/").body
-	for _, part := range []string{`<svg viewBox=`, `aria-hidden="true"`, "The same as a table", `<th scope="col" class="number">Granted</th>`, "Logins in the last 24 hours"} {
+	for _, part := range []string{`<svg viewBox=`, `aria-hidden="true"`, "The same as a table", `<th scope="col" class="number">Let in</th>`, "Logins in the last 24 hours"} {
 		if !strings.Contains(body, part) {
 			t.Errorf("no %q", part)
 		}

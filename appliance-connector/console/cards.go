@@ -33,9 +33,9 @@ type Fact struct {
 
 // Step is one of several in their order, for an explanation.
 type Step struct {
-	Badge       Badge
 	Title, Text string
 	Time        time.Time
+	Place       string // where this stands in the whole
 }
 
 func fact(label, text string) Fact { return Fact{label, Cell{Text: text}} }

@@ -206,7 +206,10 @@ func span(d time.Duration) string {
 	return plural(int(d/(24*time.Hour)), "day", "days")
 }
 
-func stamp(t time.Time) string   { return t.UTC().Format("2 Jan 2006, 15:04") + " UTC" }
+func stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") + " UTC" }
+
+// moment is a time to the second, for what happens within one minute.
+func moment(t time.Time) string  { return t.UTC().Format("2 Jan 2006, 15:04:05") + " UTC" }
 func date(t time.Time) string    { return t.UTC().Format("2 January 2006") }
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 

@@ -88,9 +88,10 @@ func loginCard(l sallyport.LoginRecord) Card {
 func timelineCard(events []sallyport.LoginEvent) Card {
 	c := Card{Title: "Step by step"}
 	for _, e := range events {
-		s := Step{Title: e.Message, Text: export.Detail(e.Detail), Time: e.Time}
+		s := Step{Time: e.Time}
+		s.Title, s.Text = export.Event(e)
 		if e.Step > 0 {
-			s.Badge = Badge{"info", fmt.Sprintf("step %d of 16", e.Step)}
+			s.Place = fmt.Sprintf("step %d of 16", e.Step)
 		}
 		c.Steps = append(c.Steps, s)
 	}

@@ -24,7 +24,7 @@ func (r *request) overview() error {
 }
 
 func loginChart(o admin.Overview) Chart {
-	c := Chart{Title: "Logins in the last 24 hours", Series: []Series{{"Granted", "ok"}, {"Denied", "bad"}, {"Abandoned", "warn"}, {"Open", "info"}}}
+	c := Chart{Title: "Logins in the last 24 hours", Series: []Series{{"Let in", "ok"}, {"Refused", "bad"}, {"Given up", "warn"}, {"Under way", "info"}}}
 	for _, n := range o.Logins {
 		c.Bars = append(c.Bars, Bar{Label: n.From.UTC().Format("15:04"), Parts: []int{n.Granted, n.Denied, n.Abandoned, n.Open}})
 	}

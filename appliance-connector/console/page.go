@@ -110,7 +110,7 @@ func (s *Server) parse() (*template.Template, error) {
 		"asset":   s.assets.path,
 		"content": func(name string, data any) (template.HTML, error) { return content(t, name, data) },
 		"ago":     func(t time.Time) string { return ago(t, s.cfg.Now()) },
-		"stamp":   stamp, "rfc3339": rfc3339, "date": date, "initials": initials, "role": roleName, "plural": plural,
+		"stamp":   stamp, "moment": moment, "rfc3339": rfc3339, "date": date, "initials": initials, "role": roleName, "plural": plural,
 		"chart": barChart, "dict": dict, "list": list, "shortdn": shortDN, "pickicon": pickIcon,
 	})
 	return t.ParseFS(templateFiles, "templates/*.html")

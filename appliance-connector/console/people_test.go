@@ -178,7 +178,7 @@ func TestHelpDeskHelpsItsOwnUsersOnly(t *testing.T) {
 	if list, err := w.store.Devices(t.Context(), users["alice"].Account); err != nil || len(list) != 0 {
 		t.Errorf("the lost device is there: %v %v", list, err)
 	}
-	if a := c.get("/logins/explain?code=7h2k%209qxm"); !strings.Contains(a.body, "Another number was typed") || !strings.Contains(a.body, "password is right") {
+	if a := c.get("/logins/explain?code=7h2k%209qxm"); !strings.Contains(a.body, "Another number was typed") || !strings.Contains(a.body, "The directory found the password right.") {
 		t.Errorf("the login is not explained: %d", a.StatusCode)
 	}
 	// Limited to another OU, hanna finds neither alice nor her login.

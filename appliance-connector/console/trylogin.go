@@ -202,29 +202,9 @@ func enrolmentWords(t admin.TriedLogin) string {
 func methodList(methods []sallyport.Method) string {
 	names := make([]string, len(methods))
 	for i, m := range methods {
-		names[i] = methodWords(m)
+		names[i] = policy.MethodName(m)
 	}
 	return strings.Join(names, ", or ")
-}
-
-func methodWords(m sallyport.Method) string {
-	switch m {
-	case sallyport.MethodPush:
-		return "a push to the app"
-	case sallyport.MethodCode:
-		return "the app’s token code"
-	case sallyport.MethodSMS:
-		return "an SMS code"
-	case sallyport.MethodOTP:
-		return "an OTP token"
-	case sallyport.MethodExternal:
-		return "a code of the external token server"
-	case sallyport.MethodPasskey:
-		return "a passkey"
-	case sallyport.MethodTemporary:
-		return "the temporary code"
-	}
-	return string(m)
 }
 
 // tryFacts is all that plays a part, also what decided nothing this time.

@@ -103,7 +103,7 @@ func (w *weighing) askFor(methods []sallyport.Method) {
 	w.d.Outcome, w.d.Methods, w.d.NumberMatching = Ask, methods, w.Standing.Workflow.NumberMatching
 	names := make([]string, len(methods))
 	for i, m := range methods {
-		names[i] = methodName(m)
+		names[i] = MethodName(m)
 	}
 	reason := "It is what the user has of what is allowed."
 	if len(methods) > 1 {
@@ -190,13 +190,13 @@ func (w *weighing) allowedWords() string {
 	return "The workflow policy allows " + list(names) + "."
 }
 
-// methodName names a method for people.
-func methodName(m sallyport.Method) string {
+// MethodName names a method for people.
+func MethodName(m sallyport.Method) string {
 	switch m {
 	case sallyport.MethodPush:
 		return "a push to the app"
 	case sallyport.MethodCode:
-		return "the app's token code"
+		return "the app’s token code"
 	case sallyport.MethodSMS:
 		return "an SMS code"
 	case sallyport.MethodOTP:

@@ -229,7 +229,7 @@ docs/login-steps.md.`,
 		}
 		return t.show(v, func(w io.Writer) {
 			writeLogin(w, v.Login, gateways)
-			writeEvents(w, v.Events)
+			writeEvents(w, events)
 		})
 	})
 }
@@ -245,12 +245,13 @@ func writeLogin(w io.Writer, l *loginLine, gateways map[sallyport.IntegrationID]
 		[2]string{"Appliance", string(l.Appliance)})
 }
 
-func writeEvents(w io.Writer, events []eventLine) {
+func writeEvents(w io.Writer, events []sallyport.LoginEvent) {
 	for _, e := range events {
 		step := ""
 		if e.Step > 0 {
 			step = "step " + strconv.Itoa(e.Step)
 		}
-		_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join([]string{e.Time.UTC().Format("15:04:05.000Z"), step, printable(e.Message), printable(e.Detail)}, "\t"), "\t"))
+		title, text := export.Event(e)
+		_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join([]string{e.Time.UTC().Format("15:04:05.000Z"), step, printable(strings.TrimSpace(title + " " + text))}, "\t"), "\t"))
 	}
 }
