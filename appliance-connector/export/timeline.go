@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/login"
 	"github.com/sallyport/sallyport/appliance-connector/policy"
 )
 
@@ -49,7 +50,7 @@ var timeline = map[string]told{
 	"push asked for":                             {"The phone was asked", nil},
 	"push not asked for":                         {"The phone was not asked", why},
 	"notification handed to the push service":    {"The notification was handed to the phone maker's push service", nil},
-	"notification not delivered":                 {"The notification could not be delivered; the app shows the sign-in when it is opened", why},
+	"notification not delivered":                 {"The notification could not be delivered; the app shows the sign-in when it is opened", deliveryWords},
 	"device answered":                            {"The phone answered", func(d detail) string { return answerWords(sallyport.Decision(d.text("decision"))) }},
 	"passcode is right":                          {"The code is right", func(d detail) string { return shownBy(d) }},
 	"passcode refused":                           {"The code was not taken", why},
@@ -115,6 +116,16 @@ func doorWords(d sallyport.Door) string {
 		return "the self-service page"
 	}
 	return "the overlay on the gateway's page"
+}
+
+func deliveryWords(d detail) string {
+	switch login.Delivery(d.text("why")) {
+	case login.DeliveryNoAddress:
+		return "The app has registered no address for notifications, or it was withdrawn: notifications may be switched off on the phone."
+	case login.DeliveryFailed:
+		return "The push service refused it or did not answer; the token service's log has the reason."
+	}
+	return why(d)
 }
 
 func answerWords(d sallyport.Decision) string {

@@ -91,6 +91,8 @@ func TestAnEventReadsAsASentence(t *testing.T) {
 		{sallyport.LoginEvent{Message: "credentials arrived", Detail: []byte(`{"integration":"vpn","door":"radius","via":""}`)}, "User name and password arrived.", "By: the gateway, by RADIUS."},
 		{sallyport.LoginEvent{Message: "password refused", Detail: []byte(`{"why":"account locked"}`)}, "The directory did not take them.", "Account locked."},
 		{sallyport.LoginEvent{Message: "password is right"}, "The directory found the password right.", ""},
+		{sallyport.LoginEvent{Message: "notification not delivered", Detail: []byte(`{"why":"no_address"}`)}, "The notification could not be delivered; the app shows the sign-in when it is opened.",
+			"The app has registered no address for notifications, or it was withdrawn: notifications may be switched off on the phone."},
 		{sallyport.LoginEvent{Message: "device answered", Detail: []byte(`{"decision":"not_me"}`)}, "The phone answered.", "“This was not me.”"},
 		{sallyport.LoginEvent{Message: "login denied", Detail: []byte(`{"reason":"wrong_number"}`)}, "The user was refused.", "Another number was typed on the phone."},
 		{sallyport.LoginEvent{Message: "login denied", Detail: []byte(`["no object"]`)}, "The user was refused.", ""},
