@@ -62,7 +62,7 @@ func (g *gateway) apply(c *cobra.Command, in *sallyport.Integration) error {
 	if changed("client") {
 		var err error
 		if in.Clients, in.Hosts, err = admin.ParseSources(g.clients); err != nil {
-			return &usageError{fmt.Errorf("client %w", err)}
+			return &usageError{errors.New("--client " + sallyport.ErrorMessage(err))}
 		}
 	}
 	if changed("origin") {
