@@ -40,6 +40,8 @@ const (
 	ReasonBlocked      Reason = "blocked"        // no push for a while: "not me", or too many were not answered
 	ReasonSMSFailed    Reason = "sms_failed"     // the message with the code could not be sent
 	ReasonEnrolFailed  Reason = "enrol_failed"   // what was given to enrol is not right
+	// ReasonUnknownSerial: no open app has the serial number.
+	ReasonUnknownSerial Reason = "unknown_serial"
 )
 
 // Method is a way to give the second factor.

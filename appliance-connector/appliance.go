@@ -214,7 +214,7 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	engine := login.New(login.Config{
 		Directory: asked{s.dir}, Standings: standings, Devices: standings, Challenges: s.phones, Codes: codes, TemporaryCodes: s.store,
 		Admitter: s.sync, Tokens: tokens, Counters: s.store, Recorder: s.records, Remembered: keeper(ring, s.store), Key: ring.Derive("login"),
-		Texts: messages{s.texts, s.store}, Apps: apps{s}, OTPTokens: codes,
+		Texts: messages{s.texts, s.store}, Apps: apps{s}, Serials: apps{s}, OTPTokens: codes,
 		External: externalTokens{client: s.tokens, steps: s.store, key: ring.Derive("external tokens"), now: time.Now, sleep: sleep},
 		Passkeys: userpasskey.Keeper{Store: s.store, Key: ring.Derive("passkey user handles"), Now: time.Now},
 		Now:      time.Now, Sleep: sleep, Log: s.log,

@@ -57,6 +57,15 @@ func (a apps) Invite(ctx context.Context, account sallyport.AccountName) (login.
 	return login.Invitation{ID: e.ID, Link: string(e.Link.Text())}, nil
 }
 
+// InviteSerial opens an enrolment, and has it reach the app that shows a serial number and a code.
+func (a apps) InviteSerial(ctx context.Context, account sallyport.AccountName, serial string, code sallyport.Secret) (login.Invitation, error) {
+	e, err := a.phones.InviteSerial(ctx, a.trust.Tenant, a.trust.EnterpriseName, account, serial, code)
+	if err != nil {
+		return login.Invitation{}, err
+	}
+	return login.Invitation{ID: e.ID, Link: string(e.Link.Text())}, nil
+}
+
 // Await waits until a device has followed the invitation, and keeps it.
 func (a apps) Await(ctx context.Context, account sallyport.AccountName, i login.Invitation) (string, error) {
 	link, err := deviceproto.ParseLink(i.Link)

@@ -92,7 +92,7 @@ func (x SendTextResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SendTextResponse_Outcome.Descriptor instead.
 func (SendTextResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{15, 0}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{19, 0}
 }
 
 type Delivery_State int32
@@ -147,7 +147,7 @@ func (x Delivery_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Delivery_State.Descriptor instead.
 func (Delivery_State) EnumDescriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{17, 0}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{21, 0}
 }
 
 type Ended_Reason int32
@@ -202,7 +202,7 @@ func (x Ended_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Ended_Reason.Descriptor instead.
 func (Ended_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{19, 0}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{23, 0}
 }
 
 type CreateEnrolmentRequest struct {
@@ -609,6 +609,210 @@ func (*RemoveDeviceResponse) Descriptor() ([]byte, []int) {
 	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{7}
 }
 
+type FindUnclaimedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 18 characters, without dashes (docs/protocol/device.md).
+	Serial        string `protobuf:"bytes,1,opt,name=serial,proto3" json:"serial,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindUnclaimedRequest) Reset() {
+	*x = FindUnclaimedRequest{}
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindUnclaimedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindUnclaimedRequest) ProtoMessage() {}
+
+func (x *FindUnclaimedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindUnclaimedRequest.ProtoReflect.Descriptor instead.
+func (*FindUnclaimedRequest) Descriptor() ([]byte, []int) {
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *FindUnclaimedRequest) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+type UnclaimedApp struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SubjectPublicKeyInfo DER of two P-256 keys: the one that the app signs with, the one that invitations are sealed to.
+	PublicKey     []byte `protobuf:"bytes,1,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	BoxKey        []byte `protobuf:"bytes,2,opt,name=box_key,json=boxKey,proto3" json:"box_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnclaimedApp) Reset() {
+	*x = UnclaimedApp{}
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnclaimedApp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnclaimedApp) ProtoMessage() {}
+
+func (x *UnclaimedApp) ProtoReflect() protoreflect.Message {
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnclaimedApp.ProtoReflect.Descriptor instead.
+func (*UnclaimedApp) Descriptor() ([]byte, []int) {
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UnclaimedApp) GetPublicKey() []byte {
+	if x != nil {
+		return x.PublicKey
+	}
+	return nil
+}
+
+func (x *UnclaimedApp) GetBoxKey() []byte {
+	if x != nil {
+		return x.BoxKey
+	}
+	return nil
+}
+
+type InviteUnclaimedRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	InvitationId string                 `protobuf:"bytes,1,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	Serial       string                 `protobuf:"bytes,2,opt,name=serial,proto3" json:"serial,omitempty"`
+	// At most 4 KiB.
+	Sealed        []byte `protobuf:"bytes,3,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InviteUnclaimedRequest) Reset() {
+	*x = InviteUnclaimedRequest{}
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InviteUnclaimedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InviteUnclaimedRequest) ProtoMessage() {}
+
+func (x *InviteUnclaimedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InviteUnclaimedRequest.ProtoReflect.Descriptor instead.
+func (*InviteUnclaimedRequest) Descriptor() ([]byte, []int) {
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *InviteUnclaimedRequest) GetInvitationId() string {
+	if x != nil {
+		return x.InvitationId
+	}
+	return ""
+}
+
+func (x *InviteUnclaimedRequest) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *InviteUnclaimedRequest) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+type InviteUnclaimedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the app says, sealed by it for the appliance; empty when it has not answered.
+	Sealed        []byte `protobuf:"bytes,1,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InviteUnclaimedResponse) Reset() {
+	*x = InviteUnclaimedResponse{}
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InviteUnclaimedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InviteUnclaimedResponse) ProtoMessage() {}
+
+func (x *InviteUnclaimedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InviteUnclaimedResponse.ProtoReflect.Descriptor instead.
+func (*InviteUnclaimedResponse) Descriptor() ([]byte, []int) {
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *InviteUnclaimedResponse) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
 type CreateChallengeRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	ChallengeId string                 `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
@@ -623,7 +827,7 @@ type CreateChallengeRequest struct {
 
 func (x *CreateChallengeRequest) Reset() {
 	*x = CreateChallengeRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[8]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +839,7 @@ func (x *CreateChallengeRequest) String() string {
 func (*CreateChallengeRequest) ProtoMessage() {}
 
 func (x *CreateChallengeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[8]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +852,7 @@ func (x *CreateChallengeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChallengeRequest.ProtoReflect.Descriptor instead.
 func (*CreateChallengeRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{8}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CreateChallengeRequest) GetChallengeId() string {
@@ -689,7 +893,7 @@ type CreateChallengeResponse struct {
 
 func (x *CreateChallengeResponse) Reset() {
 	*x = CreateChallengeResponse{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[9]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +905,7 @@ func (x *CreateChallengeResponse) String() string {
 func (*CreateChallengeResponse) ProtoMessage() {}
 
 func (x *CreateChallengeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[9]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +918,7 @@ func (x *CreateChallengeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChallengeResponse.ProtoReflect.Descriptor instead.
 func (*CreateChallengeResponse) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{9}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CreateChallengeResponse) GetRemainingMs() uint32 {
@@ -733,7 +937,7 @@ type WatchChallengeRequest struct {
 
 func (x *WatchChallengeRequest) Reset() {
 	*x = WatchChallengeRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[10]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +949,7 @@ func (x *WatchChallengeRequest) String() string {
 func (*WatchChallengeRequest) ProtoMessage() {}
 
 func (x *WatchChallengeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[10]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +962,7 @@ func (x *WatchChallengeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchChallengeRequest.ProtoReflect.Descriptor instead.
 func (*WatchChallengeRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{10}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchChallengeRequest) GetChallengeId() string {
@@ -777,7 +981,7 @@ type CancelChallengeRequest struct {
 
 func (x *CancelChallengeRequest) Reset() {
 	*x = CancelChallengeRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[11]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +993,7 @@ func (x *CancelChallengeRequest) String() string {
 func (*CancelChallengeRequest) ProtoMessage() {}
 
 func (x *CancelChallengeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[11]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +1006,7 @@ func (x *CancelChallengeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelChallengeRequest.ProtoReflect.Descriptor instead.
 func (*CancelChallengeRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{11}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelChallengeRequest) GetChallengeId() string {
@@ -820,7 +1024,7 @@ type CancelChallengeResponse struct {
 
 func (x *CancelChallengeResponse) Reset() {
 	*x = CancelChallengeResponse{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[12]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +1036,7 @@ func (x *CancelChallengeResponse) String() string {
 func (*CancelChallengeResponse) ProtoMessage() {}
 
 func (x *CancelChallengeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[12]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +1049,7 @@ func (x *CancelChallengeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelChallengeResponse.ProtoReflect.Descriptor instead.
 func (*CancelChallengeResponse) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{12}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{16}
 }
 
 type SendTextRequest struct {
@@ -865,7 +1069,7 @@ type SendTextRequest struct {
 
 func (x *SendTextRequest) Reset() {
 	*x = SendTextRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -877,7 +1081,7 @@ func (x *SendTextRequest) String() string {
 func (*SendTextRequest) ProtoMessage() {}
 
 func (x *SendTextRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -890,7 +1094,7 @@ func (x *SendTextRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendTextRequest.ProtoReflect.Descriptor instead.
 func (*SendTextRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{13}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SendTextRequest) GetTextId() string {
@@ -946,7 +1150,7 @@ type TextGateway struct {
 
 func (x *TextGateway) Reset() {
 	*x = TextGateway{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -958,7 +1162,7 @@ func (x *TextGateway) String() string {
 func (*TextGateway) ProtoMessage() {}
 
 func (x *TextGateway) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -971,7 +1175,7 @@ func (x *TextGateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextGateway.ProtoReflect.Descriptor instead.
 func (*TextGateway) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{14}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TextGateway) GetKind() string {
@@ -1034,7 +1238,7 @@ type SendTextResponse struct {
 
 func (x *SendTextResponse) Reset() {
 	*x = SendTextResponse{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1250,7 @@ func (x *SendTextResponse) String() string {
 func (*SendTextResponse) ProtoMessage() {}
 
 func (x *SendTextResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1263,7 @@ func (x *SendTextResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendTextResponse.ProtoReflect.Descriptor instead.
 func (*SendTextResponse) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{15}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SendTextResponse) GetOutcome() SendTextResponse_Outcome {
@@ -1090,7 +1294,7 @@ type ChallengeEvent struct {
 
 func (x *ChallengeEvent) Reset() {
 	*x = ChallengeEvent{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1306,7 @@ func (x *ChallengeEvent) String() string {
 func (*ChallengeEvent) ProtoMessage() {}
 
 func (x *ChallengeEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1319,7 @@ func (x *ChallengeEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChallengeEvent.ProtoReflect.Descriptor instead.
 func (*ChallengeEvent) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{16}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ChallengeEvent) GetEvent() isChallengeEvent_Event {
@@ -1188,7 +1392,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[17]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1404,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[17]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1417,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{17}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Delivery) GetState() Delivery_State {
@@ -1239,7 +1443,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[18]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1455,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[18]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1468,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{18}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Answer) GetSealed() []byte {
@@ -1283,7 +1487,7 @@ type Ended struct {
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[19]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1499,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[19]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1512,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{19}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Ended) GetReason() Ended_Reason {
@@ -1348,7 +1552,19 @@ const file_tokensvcpb_tokensvc_proto_rawDesc = "" +
 	"\x17FinishEnrolmentResponse\"2\n" +
 	"\x13RemoveDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\"\x16\n" +
-	"\x14RemoveDeviceResponse\"\x96\x01\n" +
+	"\x14RemoveDeviceResponse\".\n" +
+	"\x14FindUnclaimedRequest\x12\x16\n" +
+	"\x06serial\x18\x01 \x01(\tR\x06serial\"F\n" +
+	"\fUnclaimedApp\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x01 \x01(\fR\tpublicKey\x12\x17\n" +
+	"\abox_key\x18\x02 \x01(\fR\x06boxKey\"m\n" +
+	"\x16InviteUnclaimedRequest\x12#\n" +
+	"\rinvitation_id\x18\x01 \x01(\tR\finvitationId\x12\x16\n" +
+	"\x06serial\x18\x02 \x01(\tR\x06serial\x12\x16\n" +
+	"\x06sealed\x18\x03 \x01(\fR\x06sealed\"1\n" +
+	"\x17InviteUnclaimedResponse\x12\x16\n" +
+	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"\x96\x01\n" +
 	"\x16CreateChallengeRequest\x12!\n" +
 	"\fchallenge_id\x18\x01 \x01(\tR\vchallengeId\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12%\n" +
@@ -1420,12 +1636,14 @@ const file_tokensvcpb_tokensvc_proto_rawDesc = "" +
 	"\n" +
 	"SUPERSEDED\x10\x02\x12\r\n" +
 	"\tCANCELLED\x10\x03\x12\v\n" +
-	"\aUNKNOWN\x10\x042\xea\x06\n" +
+	"\aUNKNOWN\x10\x042\xbf\b\n" +
 	"\fTokenService\x12p\n" +
 	"\x0fCreateEnrolment\x12-.sallyport.tokensvc.v1.CreateEnrolmentRequest\x1a..sallyport.tokensvc.v1.CreateEnrolmentResponse\x12c\n" +
 	"\x0eAwaitEnrolment\x12,.sallyport.tokensvc.v1.AwaitEnrolmentRequest\x1a#.sallyport.tokensvc.v1.Registration\x12p\n" +
 	"\x0fFinishEnrolment\x12-.sallyport.tokensvc.v1.FinishEnrolmentRequest\x1a..sallyport.tokensvc.v1.FinishEnrolmentResponse\x12g\n" +
-	"\fRemoveDevice\x12*.sallyport.tokensvc.v1.RemoveDeviceRequest\x1a+.sallyport.tokensvc.v1.RemoveDeviceResponse\x12p\n" +
+	"\fRemoveDevice\x12*.sallyport.tokensvc.v1.RemoveDeviceRequest\x1a+.sallyport.tokensvc.v1.RemoveDeviceResponse\x12a\n" +
+	"\rFindUnclaimed\x12+.sallyport.tokensvc.v1.FindUnclaimedRequest\x1a#.sallyport.tokensvc.v1.UnclaimedApp\x12p\n" +
+	"\x0fInviteUnclaimed\x12-.sallyport.tokensvc.v1.InviteUnclaimedRequest\x1a..sallyport.tokensvc.v1.InviteUnclaimedResponse\x12p\n" +
 	"\x0fCreateChallenge\x12-.sallyport.tokensvc.v1.CreateChallengeRequest\x1a..sallyport.tokensvc.v1.CreateChallengeResponse\x12g\n" +
 	"\x0eWatchChallenge\x12,.sallyport.tokensvc.v1.WatchChallengeRequest\x1a%.sallyport.tokensvc.v1.ChallengeEvent0\x01\x12p\n" +
 	"\x0fCancelChallenge\x12-.sallyport.tokensvc.v1.CancelChallengeRequest\x1a..sallyport.tokensvc.v1.CancelChallengeResponse\x12[\n" +
@@ -1444,7 +1662,7 @@ func file_tokensvcpb_tokensvc_proto_rawDescGZIP() []byte {
 }
 
 var file_tokensvcpb_tokensvc_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_tokensvcpb_tokensvc_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_tokensvcpb_tokensvc_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_tokensvcpb_tokensvc_proto_goTypes = []any{
 	(SendTextResponse_Outcome)(0),   // 0: sallyport.tokensvc.v1.SendTextResponse.Outcome
 	(Delivery_State)(0),             // 1: sallyport.tokensvc.v1.Delivery.State
@@ -1457,45 +1675,53 @@ var file_tokensvcpb_tokensvc_proto_goTypes = []any{
 	(*FinishEnrolmentResponse)(nil), // 8: sallyport.tokensvc.v1.FinishEnrolmentResponse
 	(*RemoveDeviceRequest)(nil),     // 9: sallyport.tokensvc.v1.RemoveDeviceRequest
 	(*RemoveDeviceResponse)(nil),    // 10: sallyport.tokensvc.v1.RemoveDeviceResponse
-	(*CreateChallengeRequest)(nil),  // 11: sallyport.tokensvc.v1.CreateChallengeRequest
-	(*CreateChallengeResponse)(nil), // 12: sallyport.tokensvc.v1.CreateChallengeResponse
-	(*WatchChallengeRequest)(nil),   // 13: sallyport.tokensvc.v1.WatchChallengeRequest
-	(*CancelChallengeRequest)(nil),  // 14: sallyport.tokensvc.v1.CancelChallengeRequest
-	(*CancelChallengeResponse)(nil), // 15: sallyport.tokensvc.v1.CancelChallengeResponse
-	(*SendTextRequest)(nil),         // 16: sallyport.tokensvc.v1.SendTextRequest
-	(*TextGateway)(nil),             // 17: sallyport.tokensvc.v1.TextGateway
-	(*SendTextResponse)(nil),        // 18: sallyport.tokensvc.v1.SendTextResponse
-	(*ChallengeEvent)(nil),          // 19: sallyport.tokensvc.v1.ChallengeEvent
-	(*Delivery)(nil),                // 20: sallyport.tokensvc.v1.Delivery
-	(*Answer)(nil),                  // 21: sallyport.tokensvc.v1.Answer
-	(*Ended)(nil),                   // 22: sallyport.tokensvc.v1.Ended
+	(*FindUnclaimedRequest)(nil),    // 11: sallyport.tokensvc.v1.FindUnclaimedRequest
+	(*UnclaimedApp)(nil),            // 12: sallyport.tokensvc.v1.UnclaimedApp
+	(*InviteUnclaimedRequest)(nil),  // 13: sallyport.tokensvc.v1.InviteUnclaimedRequest
+	(*InviteUnclaimedResponse)(nil), // 14: sallyport.tokensvc.v1.InviteUnclaimedResponse
+	(*CreateChallengeRequest)(nil),  // 15: sallyport.tokensvc.v1.CreateChallengeRequest
+	(*CreateChallengeResponse)(nil), // 16: sallyport.tokensvc.v1.CreateChallengeResponse
+	(*WatchChallengeRequest)(nil),   // 17: sallyport.tokensvc.v1.WatchChallengeRequest
+	(*CancelChallengeRequest)(nil),  // 18: sallyport.tokensvc.v1.CancelChallengeRequest
+	(*CancelChallengeResponse)(nil), // 19: sallyport.tokensvc.v1.CancelChallengeResponse
+	(*SendTextRequest)(nil),         // 20: sallyport.tokensvc.v1.SendTextRequest
+	(*TextGateway)(nil),             // 21: sallyport.tokensvc.v1.TextGateway
+	(*SendTextResponse)(nil),        // 22: sallyport.tokensvc.v1.SendTextResponse
+	(*ChallengeEvent)(nil),          // 23: sallyport.tokensvc.v1.ChallengeEvent
+	(*Delivery)(nil),                // 24: sallyport.tokensvc.v1.Delivery
+	(*Answer)(nil),                  // 25: sallyport.tokensvc.v1.Answer
+	(*Ended)(nil),                   // 26: sallyport.tokensvc.v1.Ended
 }
 var file_tokensvcpb_tokensvc_proto_depIdxs = []int32{
-	17, // 0: sallyport.tokensvc.v1.SendTextRequest.gateway:type_name -> sallyport.tokensvc.v1.TextGateway
+	21, // 0: sallyport.tokensvc.v1.SendTextRequest.gateway:type_name -> sallyport.tokensvc.v1.TextGateway
 	0,  // 1: sallyport.tokensvc.v1.SendTextResponse.outcome:type_name -> sallyport.tokensvc.v1.SendTextResponse.Outcome
-	20, // 2: sallyport.tokensvc.v1.ChallengeEvent.delivery:type_name -> sallyport.tokensvc.v1.Delivery
-	21, // 3: sallyport.tokensvc.v1.ChallengeEvent.answer:type_name -> sallyport.tokensvc.v1.Answer
-	22, // 4: sallyport.tokensvc.v1.ChallengeEvent.ended:type_name -> sallyport.tokensvc.v1.Ended
+	24, // 2: sallyport.tokensvc.v1.ChallengeEvent.delivery:type_name -> sallyport.tokensvc.v1.Delivery
+	25, // 3: sallyport.tokensvc.v1.ChallengeEvent.answer:type_name -> sallyport.tokensvc.v1.Answer
+	26, // 4: sallyport.tokensvc.v1.ChallengeEvent.ended:type_name -> sallyport.tokensvc.v1.Ended
 	1,  // 5: sallyport.tokensvc.v1.Delivery.state:type_name -> sallyport.tokensvc.v1.Delivery.State
 	2,  // 6: sallyport.tokensvc.v1.Ended.reason:type_name -> sallyport.tokensvc.v1.Ended.Reason
 	3,  // 7: sallyport.tokensvc.v1.TokenService.CreateEnrolment:input_type -> sallyport.tokensvc.v1.CreateEnrolmentRequest
 	5,  // 8: sallyport.tokensvc.v1.TokenService.AwaitEnrolment:input_type -> sallyport.tokensvc.v1.AwaitEnrolmentRequest
 	7,  // 9: sallyport.tokensvc.v1.TokenService.FinishEnrolment:input_type -> sallyport.tokensvc.v1.FinishEnrolmentRequest
 	9,  // 10: sallyport.tokensvc.v1.TokenService.RemoveDevice:input_type -> sallyport.tokensvc.v1.RemoveDeviceRequest
-	11, // 11: sallyport.tokensvc.v1.TokenService.CreateChallenge:input_type -> sallyport.tokensvc.v1.CreateChallengeRequest
-	13, // 12: sallyport.tokensvc.v1.TokenService.WatchChallenge:input_type -> sallyport.tokensvc.v1.WatchChallengeRequest
-	14, // 13: sallyport.tokensvc.v1.TokenService.CancelChallenge:input_type -> sallyport.tokensvc.v1.CancelChallengeRequest
-	16, // 14: sallyport.tokensvc.v1.TokenService.SendText:input_type -> sallyport.tokensvc.v1.SendTextRequest
-	4,  // 15: sallyport.tokensvc.v1.TokenService.CreateEnrolment:output_type -> sallyport.tokensvc.v1.CreateEnrolmentResponse
-	6,  // 16: sallyport.tokensvc.v1.TokenService.AwaitEnrolment:output_type -> sallyport.tokensvc.v1.Registration
-	8,  // 17: sallyport.tokensvc.v1.TokenService.FinishEnrolment:output_type -> sallyport.tokensvc.v1.FinishEnrolmentResponse
-	10, // 18: sallyport.tokensvc.v1.TokenService.RemoveDevice:output_type -> sallyport.tokensvc.v1.RemoveDeviceResponse
-	12, // 19: sallyport.tokensvc.v1.TokenService.CreateChallenge:output_type -> sallyport.tokensvc.v1.CreateChallengeResponse
-	19, // 20: sallyport.tokensvc.v1.TokenService.WatchChallenge:output_type -> sallyport.tokensvc.v1.ChallengeEvent
-	15, // 21: sallyport.tokensvc.v1.TokenService.CancelChallenge:output_type -> sallyport.tokensvc.v1.CancelChallengeResponse
-	18, // 22: sallyport.tokensvc.v1.TokenService.SendText:output_type -> sallyport.tokensvc.v1.SendTextResponse
-	15, // [15:23] is the sub-list for method output_type
-	7,  // [7:15] is the sub-list for method input_type
+	11, // 11: sallyport.tokensvc.v1.TokenService.FindUnclaimed:input_type -> sallyport.tokensvc.v1.FindUnclaimedRequest
+	13, // 12: sallyport.tokensvc.v1.TokenService.InviteUnclaimed:input_type -> sallyport.tokensvc.v1.InviteUnclaimedRequest
+	15, // 13: sallyport.tokensvc.v1.TokenService.CreateChallenge:input_type -> sallyport.tokensvc.v1.CreateChallengeRequest
+	17, // 14: sallyport.tokensvc.v1.TokenService.WatchChallenge:input_type -> sallyport.tokensvc.v1.WatchChallengeRequest
+	18, // 15: sallyport.tokensvc.v1.TokenService.CancelChallenge:input_type -> sallyport.tokensvc.v1.CancelChallengeRequest
+	20, // 16: sallyport.tokensvc.v1.TokenService.SendText:input_type -> sallyport.tokensvc.v1.SendTextRequest
+	4,  // 17: sallyport.tokensvc.v1.TokenService.CreateEnrolment:output_type -> sallyport.tokensvc.v1.CreateEnrolmentResponse
+	6,  // 18: sallyport.tokensvc.v1.TokenService.AwaitEnrolment:output_type -> sallyport.tokensvc.v1.Registration
+	8,  // 19: sallyport.tokensvc.v1.TokenService.FinishEnrolment:output_type -> sallyport.tokensvc.v1.FinishEnrolmentResponse
+	10, // 20: sallyport.tokensvc.v1.TokenService.RemoveDevice:output_type -> sallyport.tokensvc.v1.RemoveDeviceResponse
+	12, // 21: sallyport.tokensvc.v1.TokenService.FindUnclaimed:output_type -> sallyport.tokensvc.v1.UnclaimedApp
+	14, // 22: sallyport.tokensvc.v1.TokenService.InviteUnclaimed:output_type -> sallyport.tokensvc.v1.InviteUnclaimedResponse
+	16, // 23: sallyport.tokensvc.v1.TokenService.CreateChallenge:output_type -> sallyport.tokensvc.v1.CreateChallengeResponse
+	23, // 24: sallyport.tokensvc.v1.TokenService.WatchChallenge:output_type -> sallyport.tokensvc.v1.ChallengeEvent
+	19, // 25: sallyport.tokensvc.v1.TokenService.CancelChallenge:output_type -> sallyport.tokensvc.v1.CancelChallengeResponse
+	22, // 26: sallyport.tokensvc.v1.TokenService.SendText:output_type -> sallyport.tokensvc.v1.SendTextResponse
+	17, // [17:27] is the sub-list for method output_type
+	7,  // [7:17] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
 	7,  // [7:7] is the sub-list for extension extendee
 	0,  // [0:7] is the sub-list for field type_name
@@ -1506,7 +1732,7 @@ func file_tokensvcpb_tokensvc_proto_init() {
 	if File_tokensvcpb_tokensvc_proto != nil {
 		return
 	}
-	file_tokensvcpb_tokensvc_proto_msgTypes[16].OneofWrappers = []any{
+	file_tokensvcpb_tokensvc_proto_msgTypes[20].OneofWrappers = []any{
 		(*ChallengeEvent_Delivery)(nil),
 		(*ChallengeEvent_Answer)(nil),
 		(*ChallengeEvent_Ended)(nil),
@@ -1517,7 +1743,7 @@ func file_tokensvcpb_tokensvc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tokensvcpb_tokensvc_proto_rawDesc), len(file_tokensvcpb_tokensvc_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   20,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,8 @@ const (
 	TokenService_AwaitEnrolment_FullMethodName  = "/sallyport.tokensvc.v1.TokenService/AwaitEnrolment"
 	TokenService_FinishEnrolment_FullMethodName = "/sallyport.tokensvc.v1.TokenService/FinishEnrolment"
 	TokenService_RemoveDevice_FullMethodName    = "/sallyport.tokensvc.v1.TokenService/RemoveDevice"
+	TokenService_FindUnclaimed_FullMethodName   = "/sallyport.tokensvc.v1.TokenService/FindUnclaimed"
+	TokenService_InviteUnclaimed_FullMethodName = "/sallyport.tokensvc.v1.TokenService/InviteUnclaimed"
 	TokenService_CreateChallenge_FullMethodName = "/sallyport.tokensvc.v1.TokenService/CreateChallenge"
 	TokenService_WatchChallenge_FullMethodName  = "/sallyport.tokensvc.v1.TokenService/WatchChallenge"
 	TokenService_CancelChallenge_FullMethodName = "/sallyport.tokensvc.v1.TokenService/CancelChallenge"
@@ -45,6 +47,12 @@ type TokenServiceClient interface {
 	FinishEnrolment(ctx context.Context, in *FinishEnrolmentRequest, opts ...grpc.CallOption) (*FinishEnrolmentResponse, error)
 	// Forgets a device: its push address and its pending challenges.
 	RemoveDevice(ctx context.Context, in *RemoveDeviceRequest, opts ...grpc.CallOption) (*RemoveDeviceResponse, error)
+	// Finds an app that shows a serial number and belongs to nobody yet. NOT_FOUND when none does. The appliance checks
+	// that the keys give the serial number.
+	FindUnclaimed(ctx context.Context, in *FindUnclaimedRequest, opts ...grpc.CallOption) (*UnclaimedApp, error)
+	// Has a sealed invitation reach the app of a serial number, and answers what the app says: within 9 s. Idempotent by
+	// id. A newer invitation takes the place of one that was not answered.
+	InviteUnclaimed(ctx context.Context, in *InviteUnclaimedRequest, opts ...grpc.CallOption) (*InviteUnclaimedResponse, error)
 	// Makes a challenge and sends the push. Idempotent by id: asking twice sends one push. A pending
 	// challenge of the same device is superseded.
 	CreateChallenge(ctx context.Context, in *CreateChallengeRequest, opts ...grpc.CallOption) (*CreateChallengeResponse, error)
@@ -101,6 +109,26 @@ func (c *tokenServiceClient) RemoveDevice(ctx context.Context, in *RemoveDeviceR
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RemoveDeviceResponse)
 	err := c.cc.Invoke(ctx, TokenService_RemoveDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) FindUnclaimed(ctx context.Context, in *FindUnclaimedRequest, opts ...grpc.CallOption) (*UnclaimedApp, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnclaimedApp)
+	err := c.cc.Invoke(ctx, TokenService_FindUnclaimed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) InviteUnclaimed(ctx context.Context, in *InviteUnclaimedRequest, opts ...grpc.CallOption) (*InviteUnclaimedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InviteUnclaimedResponse)
+	err := c.cc.Invoke(ctx, TokenService_InviteUnclaimed_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +196,12 @@ type TokenServiceServer interface {
 	FinishEnrolment(context.Context, *FinishEnrolmentRequest) (*FinishEnrolmentResponse, error)
 	// Forgets a device: its push address and its pending challenges.
 	RemoveDevice(context.Context, *RemoveDeviceRequest) (*RemoveDeviceResponse, error)
+	// Finds an app that shows a serial number and belongs to nobody yet. NOT_FOUND when none does. The appliance checks
+	// that the keys give the serial number.
+	FindUnclaimed(context.Context, *FindUnclaimedRequest) (*UnclaimedApp, error)
+	// Has a sealed invitation reach the app of a serial number, and answers what the app says: within 9 s. Idempotent by
+	// id. A newer invitation takes the place of one that was not answered.
+	InviteUnclaimed(context.Context, *InviteUnclaimedRequest) (*InviteUnclaimedResponse, error)
 	// Makes a challenge and sends the push. Idempotent by id: asking twice sends one push. A pending
 	// challenge of the same device is superseded.
 	CreateChallenge(context.Context, *CreateChallengeRequest) (*CreateChallengeResponse, error)
@@ -201,6 +235,12 @@ func (UnimplementedTokenServiceServer) FinishEnrolment(context.Context, *FinishE
 }
 func (UnimplementedTokenServiceServer) RemoveDevice(context.Context, *RemoveDeviceRequest) (*RemoveDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveDevice not implemented")
+}
+func (UnimplementedTokenServiceServer) FindUnclaimed(context.Context, *FindUnclaimedRequest) (*UnclaimedApp, error) {
+	return nil, status.Error(codes.Unimplemented, "method FindUnclaimed not implemented")
+}
+func (UnimplementedTokenServiceServer) InviteUnclaimed(context.Context, *InviteUnclaimedRequest) (*InviteUnclaimedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method InviteUnclaimed not implemented")
 }
 func (UnimplementedTokenServiceServer) CreateChallenge(context.Context, *CreateChallengeRequest) (*CreateChallengeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateChallenge not implemented")
@@ -307,6 +347,42 @@ func _TokenService_RemoveDevice_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TokenService_FindUnclaimed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindUnclaimedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).FindUnclaimed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_FindUnclaimed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).FindUnclaimed(ctx, req.(*FindUnclaimedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenService_InviteUnclaimed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(InviteUnclaimedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).InviteUnclaimed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_InviteUnclaimed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).InviteUnclaimed(ctx, req.(*InviteUnclaimedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TokenService_CreateChallenge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreateChallengeRequest)
 	if err := dec(in); err != nil {
@@ -394,6 +470,14 @@ var TokenService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveDevice",
 			Handler:    _TokenService_RemoveDevice_Handler,
+		},
+		{
+			MethodName: "FindUnclaimed",
+			Handler:    _TokenService_FindUnclaimed_Handler,
+		},
+		{
+			MethodName: "InviteUnclaimed",
+			Handler:    _TokenService_InviteUnclaimed_Handler,
 		},
 		{
 			MethodName: "CreateChallenge",

@@ -26,7 +26,7 @@ var (
 		sallyport.MethodExternal, sallyport.MethodPasskey, sallyport.MethodTemporary}
 	compactDeliveries = [...]Delivery{"", DeliverySent, DeliveryFailed, DeliveryNoAddress}
 	compactReasons    = [...]sallyport.Reason{"", sallyport.ReasonWrongCode, sallyport.ReasonPushFailed, sallyport.ReasonBlocked, sallyport.ReasonSMSFailed,
-		sallyport.ReasonEnrolFailed, sallyport.ReasonTooManyCodes}
+		sallyport.ReasonEnrolFailed, sallyport.ReasonTooManyCodes, sallyport.ReasonUnknownSerial}
 	compactSteps = [...]sallyport.EnrolStep{"", sallyport.EnrolStart, sallyport.EnrolApp, sallyport.EnrolPhone, sallyport.EnrolPhoneCode,
 		sallyport.EnrolOTP, sallyport.EnrolFinished}
 	compactAuthenticators = [...]sallyport.AuthenticatorKind{"", sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorPasskey, sallyport.AuthenticatorOTP}

@@ -21,6 +21,7 @@ type Apps interface {
 // Serials finds apps by what they show.
 type Serials interface {
 	// InviteSerial opens an enrolment, and has the invitation reach the app that shows a serial number and a token code.
+	// Errors: CodeNotFound (no open app has the serial number), CodeDenied (the code is not the one that it shows), CodeLimited.
 	InviteSerial(ctx context.Context, account sallyport.AccountName, serial string, code sallyport.Secret) (Invitation, error)
 }
 
@@ -192,13 +193,39 @@ func (e *Engine) EnrolSerial(ctx context.Context, s State, serial string, code s
 	if e.Serials == nil || !s.at(sallyport.EnrolStart, sallyport.EnrolApp) || !slices.Contains(s.Enrolling.Kinds, sallyport.AuthenticatorApp) {
 		return s, errStep
 	}
+	again := func(why sallyport.Reason) State {
+		return s.enrol(Enrolling{Step: sallyport.EnrolApp, Invitation: s.Enrolling.Invitation}, why)
+	}
+	// Counted before it is tried: of many at once, none is free.
+	n, err := e.Counters.Failure(ctx, s.Account, countSerial, e.Now(), serialWindow)
+	if err != nil {
+		return s, e.notEnrolled(ctx, s, err)
+	}
+	if n > serialBudget {
+		e.log(ctx, s, "enrolment refused", "account", s.Account, "why", "too many serial numbers and codes within "+serialWindow.String())
+		return again(sallyport.ReasonTooManyCodes), nil
+	}
 	i, err := e.Serials.InviteSerial(ctx, s.Account, serial, code)
-	switch {
-	case refused(err):
+	if refused(err) {
 		e.log(ctx, s, "enrolment refused", "account", s.Account, "why", sallyport.ErrorMessage(err))
-		return s.enrol(Enrolling{Step: sallyport.EnrolApp, Invitation: s.Enrolling.Invitation}, sallyport.ReasonEnrolFailed), nil
+	}
+	switch {
+	case sallyport.ErrorCode(err) == sallyport.CodeNotFound:
+		return again(sallyport.ReasonUnknownSerial), nil
+	case sallyport.ErrorCode(err) == sallyport.CodeLimited:
+		return again(sallyport.ReasonTooManyCodes), nil
+	case sallyport.ErrorCode(err) == sallyport.CodeDenied:
+		if s.Codes++; s.Codes >= maxCodes {
+			return s.enrol(Enrolling{Step: sallyport.EnrolStart}, sallyport.ReasonTooManyCodes), nil
+		}
+		return again(sallyport.ReasonWrongCode), nil
+	case refused(err):
+		return again(sallyport.ReasonEnrolFailed), nil
 	case err != nil:
 		return s, e.notEnrolled(ctx, s, err)
+	}
+	if err := e.Counters.ResetFailures(ctx, s.Account, countSerial); err != nil {
+		e.Log.WarnContext(ctx, "serial numbers and codes are still counted", "account", s.Account, "err", err)
 	}
 	i.Told = true
 	return s.enrol(Enrolling{Step: sallyport.EnrolApp, Invitation: &i}, ""), nil

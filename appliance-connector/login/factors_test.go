@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,8 @@ type outside struct {
 	asked    []sallyport.Secret
 	passkey  string           // the answer that holds
 	offered  []byte           // the challenge of the last ceremony
-	code     sallyport.Secret // that the app with the serial number shows
+	code     sallyport.Secret // that the app with the serial number ABCD shows
+	invited  int              // by serial number
 	followed chan string      // names of apps that follow the invitation
 	claimErr error
 }
@@ -95,9 +97,13 @@ func (o apps) Invite(context.Context, sallyport.AccountName) (login.Invitation, 
 
 type serials struct{ *outside }
 
-func (o serials) InviteSerial(_ context.Context, _ sallyport.AccountName, _ string, code sallyport.Secret) (login.Invitation, error) {
-	if code != o.code {
+func (o serials) InviteSerial(_ context.Context, _ sallyport.AccountName, serial string, code sallyport.Secret) (login.Invitation, error) {
+	o.invited++
+	switch {
+	case serial != "ABCD":
 		return login.Invitation{}, sallyport.Errorf(sallyport.CodeNotFound, "No app shows that.", nil)
+	case code != o.code:
+		return login.Invitation{}, sallyport.Errorf(sallyport.CodeDenied, "The app does not show that.", nil)
 	}
 	return login.Invitation{ID: "e2", Link: "https://devices.example/e2#secret"}, nil
 }
@@ -316,6 +322,37 @@ func TestPasskey(t *testing.T) {
 	}
 }
 
+// A login has three wrong codes, and the account ten tries in a quarter of an hour, whatever the logins.
+func TestSerialNumbersAndCodesAreNotGuessed(t *testing.T) {
+	w := newWorld(t)
+	o := w.outside()
+	try := func(s login.State, serial string) login.State {
+		return w.act(s, login.Action{Do: "enrol", Serial: serial, Code: "000000"})
+	}
+	for i := range 3 {
+		s := w.enter(sallyport.LoginID(fmt.Sprintf("l%d", i)))
+		for range 2 {
+			s = try(s, "ABCD")
+			w.at(s, sallyport.PromptEnrol, sallyport.ReasonWrongCode)
+		}
+		s = try(s, "ABCD")
+		w.at(s, sallyport.PromptEnrol, sallyport.ReasonTooManyCodes)
+		if p := w.engine.Prompt(s); p.Enrol.Step != sallyport.EnrolStart {
+			t.Errorf("after three wrong codes the step is %q", p.Enrol.Step)
+		}
+	}
+	s := try(w.enter("l4"), "NONE")
+	w.at(s, sallyport.PromptEnrol, sallyport.ReasonUnknownSerial)
+	s = w.act(s, login.Action{Do: "enrol", Serial: "ABCD", Code: o.code})
+	w.at(s, sallyport.PromptEnrol, sallyport.ReasonTooManyCodes)
+	if o.invited != 10 {
+		t.Errorf("%d tries reached the token service", o.invited)
+	}
+	w.now = w.now.Add(15 * time.Minute)
+	s = w.act(w.enter("l5"), login.Action{Do: "enrol", Serial: "ABCD", Code: o.code})
+	w.at(s, sallyport.PromptEnrol, "")
+}
+
 func TestEnrolmentOnTheWay(t *testing.T) {
 	for name, c := range map[string]struct {
 		steps func(w *world, o *outside, s login.State) login.State
@@ -332,8 +369,10 @@ func TestEnrolmentOnTheWay(t *testing.T) {
 			return next
 		}, "app e1"},
 		"app by serial number": {func(w *world, o *outside, s login.State) login.State {
+			s = w.act(s, login.Action{Do: "enrol", Serial: "ABCE", Code: "123456"})
+			w.at(s, sallyport.PromptEnrol, sallyport.ReasonUnknownSerial)
 			s = w.act(s, login.Action{Do: "enrol", Serial: "ABCD", Code: "000000"})
-			w.at(s, sallyport.PromptEnrol, sallyport.ReasonEnrolFailed)
+			w.at(s, sallyport.PromptEnrol, sallyport.ReasonWrongCode)
 			s = w.act(s, login.Action{Do: "enrol", Serial: "ABCD", Code: "123456"})
 			if p := w.engine.Prompt(s); p.Enrol.Link != "" {
 				t.Error("the link is shown although the app has it")

@@ -14,6 +14,10 @@ const (
 	pushWindow = 24 * time.Hour
 	// notMeWindow is how long no push is sent after "this was not me".
 	notMeWindow = 30 * time.Minute
+
+	// serialBudget is how often within serialWindow a serial number and a code of the app are tried for an account.
+	serialBudget = 10
+	serialWindow = 15 * time.Minute
 )
 
 // What is counted for an account.
@@ -22,6 +26,7 @@ const (
 	countNotMe   = "not-me"
 	countText    = "sms"
 	countOutside = "external"
+	countSerial  = "serial"
 )
 
 // Counters counts what must not happen too often, for all appliances of the enterprise together. No two calls of Failure get the

@@ -47,7 +47,7 @@ Who can read the files can sign in in your name. Keep them on a machine that is 
 	}
 	c.PersistentFlags().StringVar(&a.dir, "store", "", "folder of the accounts (default: sallyport-authenticator in your configuration folder)")
 	_ = c.MarkPersistentFlagDirname("store")
-	c.AddCommand(a.enrolCommand(), a.listCommand(), a.codeCommand(), a.removeCommand(),
+	c.AddCommand(a.enrolCommand(), a.serialCommand(), a.listCommand(), a.codeCommand(), a.removeCommand(),
 		a.pendingCommand(), a.watchCommand(), a.approveCommand(), a.denyCommand())
 	return c
 }

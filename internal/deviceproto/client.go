@@ -118,6 +118,57 @@ func (c *Client) Forget(ctx context.Context) error {
 	return nil
 }
 
+// ShowSerial tells the service that the app shows its serial number, made of the client's key and box, and is to be
+// found by it. The client's Tenant is UnclaimedTenant.
+func (c *Client) ShowSerial(ctx context.Context, box *ecdsa.PublicKey) (Serial, error) {
+	pub, ok := c.Key.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return "", errors.New("device key is not an EC key")
+	}
+	var app UnclaimedApp
+	var err error
+	if app.JWK, err = NewJWK(pub); err != nil {
+		return "", err
+	}
+	if app.Box, err = NewJWK(box); err != nil {
+		return "", err
+	}
+	s := SerialOf(pub, box)
+	if err := c.call(ctx, http.MethodPut, unclaimedPath(s), nil, app, nil); err != nil {
+		return "", fmt.Errorf("show serial number: %w", err)
+	}
+	return s, nil
+}
+
+// Invitations returns what waits for the app of a serial number, at most one; with none it waits up to wait for one.
+// Asking keeps the serial number.
+func (c *Client) Invitations(ctx context.Context, s Serial, wait time.Duration) ([]PendingInvitation, error) {
+	var l InvitationList
+	if err := c.call(ctx, http.MethodGet, unclaimedPath(s), waitQuery(wait), nil, &l); err != nil {
+		return nil, fmt.Errorf("ask for invitations: %w", err)
+	}
+	return l.Invitations, nil
+}
+
+// AnswerInvitation sends what Invitation.Verdict made.
+func (c *Client) AnswerInvitation(ctx context.Context, s Serial, id string, verdict []byte) error {
+	path := unclaimedPath(s) + "/invitations/" + url.PathEscape(id)
+	if err := c.call(ctx, http.MethodPost, path, nil, VerdictBody{Sealed: Encode(verdict)}, nil); err != nil {
+		return fmt.Errorf("answer invitation: %w", err)
+	}
+	return nil
+}
+
+// HideSerial ends a serial number: the app does not show it any more.
+func (c *Client) HideSerial(ctx context.Context, s Serial) error {
+	if err := c.call(ctx, http.MethodDelete, unclaimedPath(s), nil, nil, nil); err != nil {
+		return fmt.Errorf("hide serial number: %w", err)
+	}
+	return nil
+}
+
+func unclaimedPath(s Serial) string { return "/v1/unclaimed/" + url.PathEscape(string(s)) }
+
 func (c *Client) enrolmentPath(e sallyport.EnrolmentID) string {
 	return "/v1/enrolments/" + url.PathEscape(string(c.Tenant)) + "/" + url.PathEscape(string(e))
 }

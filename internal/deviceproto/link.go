@@ -53,6 +53,16 @@ func ParseLink(text string) (Link, error) {
 	return Link{Base: base, Tenant: sallyport.TenantID(parts[0]), Enrolment: sallyport.EnrolmentID(parts[1]), Secret: secret}, nil
 }
 
+// ParseAddress reads a device address as a person gives it: with or without the page's path.
+func ParseAddress(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if len(text) > maxLink {
+		return "", errors.New("device address is too long")
+	}
+	base, _, _ := strings.Cut(text, PagePath)
+	return deviceAddress(strings.TrimRight(base, "/") + PagePath)
+}
+
 // deviceAddress is the page's address up to /authenticator/. Plain HTTP is for this machine only.
 func deviceAddress(page string) (string, error) {
 	base, rest, found := strings.Cut(page, PagePath)

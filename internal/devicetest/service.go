@@ -40,6 +40,7 @@ type Service struct {
 	dropped    int // answers that still get lost on the way
 	enrolments map[sallyport.EnrolmentID]*Enrolment
 	devices    map[sallyport.DeviceID]*device
+	unclaimed  map[deviceproto.Serial]*unclaimed
 	seen       map[string]bool // ids of authorizations
 	problems   []string
 }
@@ -57,6 +58,7 @@ func New() *Service {
 	s := &Service{
 		changed: make(chan struct{}), enrolments: map[sallyport.EnrolmentID]*Enrolment{},
 		devices: map[sallyport.DeviceID]*device{}, seen: map[string]bool{},
+		unclaimed: map[deviceproto.Serial]*unclaimed{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
@@ -66,6 +68,10 @@ func New() *Service {
 	mux.HandleFunc("POST /v1/challenges/{id}/answer", s.api(s.asDevice(s.answer)))
 	mux.HandleFunc("PUT /v1/device/push", s.api(s.asDevice(s.setPush)))
 	mux.HandleFunc("DELETE /v1/device", s.api(s.asDevice(s.forget)))
+	mux.HandleFunc("PUT /v1/unclaimed/{serial}", s.api(s.serialNumber(s.showSerial)))
+	mux.HandleFunc("GET /v1/unclaimed/{serial}", s.api(s.serialNumber(s.invitations)))
+	mux.HandleFunc("DELETE /v1/unclaimed/{serial}", s.api(s.serialNumber(s.hideSerial)))
+	mux.HandleFunc("POST /v1/unclaimed/{serial}/invitations/{id}", s.api(s.serialNumber(s.answerInvitation)))
 	mux.HandleFunc("GET /authenticator/", s.page)
 	s.server = httptest.NewServer(mux)
 	return s

@@ -64,6 +64,49 @@ func FuzzParseAnswer(f *testing.F) {
 	})
 }
 
+func FuzzParseUnclaimed(f *testing.F) {
+	key, err := deviceproto.NewKey()
+	if err != nil {
+		f.Fatal(err)
+	}
+	jwk, err := deviceproto.NewJWK(&key.PublicKey)
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := json.Marshal(deviceproto.UnclaimedApp{JWK: jwk, Box: jwk})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good, string(deviceproto.SerialOf(&key.PublicKey, &key.PublicKey)))
+	f.Add([]byte(`{"jwk":{"kty":"EC","crv":"P-256","x":"","y":""}}`), "")
+	f.Add([]byte(`[[[[[[`), "000000000000000000")
+	f.Fuzz(func(t *testing.T, body []byte, serial string) {
+		u, sign, err := parseUnclaimed(body, deviceproto.Serial(serial))
+		if err != nil {
+			if sallyport.ErrorCode(err) != sallyport.CodeInvalid {
+				t.Fatalf("code %s", sallyport.ErrorCode(err))
+			}
+			return
+		}
+		box, err := deviceproto.ParsePublicKey(u.BoxKey)
+		if err != nil || deviceproto.SerialOf(sign, box) != deviceproto.Serial(serial) || deviceproto.Thumbprint(sign) != u.Device {
+			t.Fatalf("keys, device and serial number differ: %v", err)
+		}
+	})
+}
+
+func FuzzParseVerdict(f *testing.F) {
+	f.Add([]byte(`{"sealed":"AAAA"}`))
+	f.Add([]byte(`{"sealed":"A\nAA"}`))
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		sealed, err := parseVerdict(body)
+		if err == nil && (len(sealed) == 0 || len(sealed) > deviceproto.MaxSealedVerdict) {
+			t.Fatalf("%d octets accepted", len(sealed))
+		}
+	})
+}
+
 func TestLimitersForgetInsteadOfGrowing(t *testing.T) {
 	l := newLimiters(Rate{PerSecond: 1, Burst: 1})
 	for i := range 3 * generation {

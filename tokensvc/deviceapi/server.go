@@ -31,6 +31,7 @@ const look = 5 * time.Second
 // Store is what the API keeps in Redis.
 type Store interface {
 	Enrolments
+	Unclaimed
 	Challenges
 	Devices
 	Once(ctx context.Context, t sallyport.TenantID, d sallyport.DeviceID, id string, ttl time.Duration) (bool, error)
@@ -68,6 +69,8 @@ type Limits struct {
 	PerAddress, Failures Rate
 	// Requests of one device.
 	PerDevice Rate
+	// Newcomers are requests of one address by apps that want to be found by their serial number.
+	Newcomers Rate
 	// Waiting requests of one device and of all.
 	WaitingPerDevice, Waiting int
 }
@@ -81,7 +84,7 @@ type Rate struct {
 // DefaultLimits leave room for a hospital's phones behind one address.
 func DefaultLimits() Limits {
 	return Limits{
-		PerAddress: Rate{200, 1000}, Failures: Rate{10, 100}, PerDevice: Rate{5, 40},
+		PerAddress: Rate{200, 1000}, Failures: Rate{10, 100}, PerDevice: Rate{5, 40}, Newcomers: Rate{2, 100},
 		WaitingPerDevice: 4, Waiting: 50_000,
 	}
 }
@@ -92,6 +95,7 @@ type Server struct {
 	addresses *limiters
 	failures  *limiters
 	devices   *limiters
+	newcomers *limiters
 	waiting   *waiting
 }
 
@@ -107,7 +111,8 @@ func New(cfg Config) (http.Handler, error) {
 	s := &Server{
 		cfg:       cfg,
 		addresses: newLimiters(cfg.Limits.PerAddress), failures: newLimiters(cfg.Limits.Failures), devices: newLimiters(cfg.Limits.PerDevice),
-		waiting: newWaiting(cfg.Limits.WaitingPerDevice, cfg.Limits.Waiting),
+		newcomers: newLimiters(cfg.Limits.Newcomers),
+		waiting:   newWaiting(cfg.Limits.WaitingPerDevice, cfg.Limits.Waiting),
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.refuse
@@ -115,6 +120,10 @@ func New(cfg Config) (http.Handler, error) {
 	e.Use(s.observe, s.guard)
 	e.POST("/v1/enrolments/:tenant/:enrolment", s.register)
 	e.GET("/v1/enrolments/:tenant/:enrolment", s.enrolmentStatus)
+	e.PUT("/v1/unclaimed/:serial", s.showSerial)
+	e.GET("/v1/unclaimed/:serial", s.invitations)
+	e.DELETE("/v1/unclaimed/:serial", s.hideSerial)
+	e.POST("/v1/unclaimed/:serial/invitations/:id", s.answerInvitation)
 	e.GET("/v1/challenges", s.challenges)
 	e.POST("/v1/challenges/:id/answer", s.answer)
 	e.PUT("/v1/device/push", s.setPush)

@@ -34,6 +34,7 @@ const (
 // Store is what the service keeps in Redis.
 type Store interface {
 	Enrolments
+	Unclaimed
 	Challenges
 	RemoveDevice(ctx context.Context, t sallyport.TenantID, id sallyport.DeviceID) error
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/deviceproto"
 )
 
 // channel carries the names of what has changed; what it changed to is read from its key.
@@ -33,6 +34,9 @@ func DeviceTopic(t sallyport.TenantID, id sallyport.DeviceID) Topic {
 func EnrolmentTopic(t sallyport.TenantID, id sallyport.EnrolmentID) Topic {
 	return Topic("e/" + string(t) + "/" + string(id))
 }
+
+// UnclaimedTopic changes when the app of a serial number is invited, and when it answers.
+func UnclaimedTopic(serial deviceproto.Serial) Topic { return Topic("u/" + string(serial)) }
 
 // Events wakes whoever waits for a topic on this replica when any replica changed it. A message only
 // wakes; the woken reads the state anew. So a lost message delays (the waiters look by themselves

@@ -1,4 +1,4 @@
-// Package store is the token service's memory in Redis: enrolments, devices, challenges and their
+// Package store is the token service's memory in Redis: enrolments, apps that show a serial number, devices, challenges and their
 // ends, pushes that are still to be sent, and the events by which replicas wake each other. What
 // stands there is sealed, public or an address; a dump of it approves nothing and shows nobody.
 //
@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/deviceproto"
 )
 
 // keep is how long the record of something outlives its end, so that whoever asks late is told how
@@ -60,6 +61,10 @@ func pendingKey(t sallyport.TenantID, id sallyport.DeviceID) string {
 
 func challengeKey(t sallyport.TenantID, id sallyport.ChallengeID, part string) string {
 	return fmt.Sprintf("sp:{%s}:ts:challenge:%s:%s", t, id, part)
+}
+
+func unclaimedKey(serial deviceproto.Serial, part string) string {
+	return fmt.Sprintf("sp:{serial:%s}:ts:unclaimed:%s", serial, part)
 }
 
 func onceKey(t sallyport.TenantID, d sallyport.DeviceID, id string) string {

@@ -77,6 +77,8 @@ func enrolActions(g *login.Enrolling, text string) []login.Action {
 		return []login.Action{{Do: "enrol", Code: sallyport.Secret(text)}}
 	case may(sallyport.AuthenticatorApp) && len(fields) == 2:
 		return []login.Action{{Do: "enrol", Serial: fields[0], Code: sallyport.Secret(fields[1])}}
+	case may(sallyport.AuthenticatorApp) && len(fields) == 4: // the serial number in its three groups
+		return []login.Action{{Do: "enrol", Serial: strings.Join(fields[:3], ""), Code: sallyport.Secret(fields[3])}}
 	case may(sallyport.AuthenticatorOTP) && len(fields) == 3:
 		return append(begin(sallyport.AuthenticatorOTP, sallyport.EnrolOTP), login.Action{Do: "enrol", Serial: fields[0], Codes: []sallyport.Secret{sallyport.Secret(fields[1]), sallyport.Secret(fields[2])}})
 	}
@@ -89,6 +91,8 @@ func enrolWords(p sallyport.Prompt) string {
 	switch p.Reason {
 	case sallyport.ReasonEnrolFailed:
 		parts = append(parts, "That was not right.")
+	case sallyport.ReasonUnknownSerial:
+		parts = append(parts, "No open app has that serial number.")
 	case sallyport.ReasonWrongCode:
 		parts = append(parts, "That code is not right.")
 	case sallyport.ReasonTooManyCodes:

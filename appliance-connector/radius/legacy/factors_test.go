@@ -94,8 +94,11 @@ func (apps) Invite(context.Context, sallyport.AccountName) (login.Invitation, er
 }
 
 func (apps) InviteSerial(_ context.Context, _ sallyport.AccountName, serial string, code sallyport.Secret) (login.Invitation, error) {
-	if serial != "SP12345" || code != "654321" {
-		return login.Invitation{}, sallyport.Errorf(sallyport.CodeDenied, "No app shows these.", nil)
+	switch {
+	case serial != "SP12345":
+		return login.Invitation{}, sallyport.Errorf(sallyport.CodeNotFound, "No app shows this.", nil)
+	case code != "654321":
+		return login.Invitation{}, sallyport.Errorf(sallyport.CodeDenied, "The app does not show this.", nil)
 	}
 	return login.Invitation{ID: "i1"}, nil
 }
@@ -293,10 +296,12 @@ func TestTheAppIsEnrolledByItsSerialNumberAndCode(t *testing.T) {
 	}
 	p = ask("alice", "later", p)
 	want(t, p, wire.CodeAccessChallenge, "That was not right.")
+	p = ask("alice", "SP54321 654321", p)
+	want(t, p, wire.CodeAccessChallenge, "No open app has that serial number.")
 	p = ask("alice", "SP12345 000000", p)
-	want(t, p, wire.CodeAccessChallenge, "That was not right.")
+	want(t, p, wire.CodeAccessChallenge, "That code is not right.")
 	close(o.followed)
-	want(t, ask("alice", "SP12345 654321", p), wire.CodeAccessAccept, "")
+	want(t, ask("alice", "SP1 23 45 654321", p), wire.CodeAccessAccept, "")
 	if got := o.enrolments(); got != `hospital\alice app` {
 		t.Error(got)
 	}
