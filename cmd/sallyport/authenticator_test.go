@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/base32"
+	"errors"
+	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +31,7 @@ type tokensKey struct{}
 func setupTokens(e *testscript.Env) {
 	tk := &tokens{service: devicetest.New(), enrolments: map[string]*devicetest.Enrolment{}}
 	e.Values[tokensKey{}] = tk
+	e.Setenv("TOKENS", tk.service.URL())
 	e.Defer(tk.service.Close)
 }
 
@@ -40,6 +44,7 @@ var verdicts = map[string]devicetest.Verdict{
 //	tokens invite NAME USER ENTERPRISE VERDICT   an invitation; its link goes to $NAME
 //	tokens expire NAME                           makes it too old
 //	tokens settle NAME VERDICT                   gives the verdict that was held
+//	tokens typed NAME FILE right|wrong           the serial number that FILE shows last is typed, with its code or another one
 //	tokens ask NAME USER APPLICATION LIFE DIGITS a challenge; its id goes to $ID
 //	tokens cancel                                ends it without an answer
 //	tokens shown | gone                          waits until the device has heard of it, or of its end
@@ -73,6 +78,8 @@ func tokensCommand(ts *testscript.TestScript, neg bool, args []string) {
 		d, err := time.ParseDuration(rest[0])
 		ts.Check(err)
 		tk.service.SetAhead(d)
+	case "typed":
+		tk.typed(ts, rest)
 	case "invite", "expire", "settle", "forget", "code":
 		tk.enrolment(ts, args[0], rest)
 	default:
@@ -94,6 +101,34 @@ func (tk *tokens) enrolment(ts *testscript.TestScript, command string, args []st
 		tk.enrolments[args[0]].Forget()
 	case "code":
 		compareWithOathtool(ts, tk.enrolments[args[0]].Seed())
+	}
+}
+
+// shown is a serial number with its code, as text or as JSON.
+var shown = regexp.MustCompile(`([0-9A-Z]{6}-[0-9A-Z]{6}-[0-9A-Z]{6})\D*\b(\d{6})\b`)
+
+func (tk *tokens) typed(ts *testscript.TestScript, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), scriptPatience)
+	defer cancel()
+	for {
+		text, _ := os.ReadFile(ts.MkAbs(args[1])) // it may not be there yet
+		found := shown.FindAllStringSubmatch(string(text), -1)
+		if len(found) > 0 {
+			last := found[len(found)-1]
+			code := sallyport.Secret(last[2])
+			if args[2] == "wrong" {
+				code = "x" + code[1:]
+			}
+			right, err := tk.service.InviteSerial(ctx, tk.enrolments[args[0]], last[1], code)
+			if err == nil && right == (args[2] == "right") {
+				return
+			}
+			if !errors.Is(err, devicetest.ErrHidden) { // another number is about to be shown
+				ts.Check(err)
+				ts.Fatalf("the device finds the code right: %v", right)
+			}
+		}
+		ts.Check(pause(ctx, 20*time.Millisecond))
 	}
 }
 

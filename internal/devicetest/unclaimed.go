@@ -11,6 +11,9 @@ import (
 	"github.com/sallyport/sallyport/internal/deviceproto"
 )
 
+// ErrHidden says that no app shows a serial number, or not any more.
+var ErrHidden = errors.New("no app shows this serial number")
+
 // unclaimed is an app that shows a serial number.
 type unclaimed struct {
 	sign, box  *ecdsa.PublicKey
@@ -134,7 +137,7 @@ func (s *Service) InviteSerial(ctx context.Context, e *Enrolment, typed string, 
 	app := s.unclaimed[serial]
 	s.mu.Unlock()
 	if app == nil {
-		return false, errors.New("no app shows this serial number")
+		return false, ErrHidden
 	}
 	link, err := deviceproto.ParseLink(e.Link())
 	if err != nil {
@@ -149,6 +152,13 @@ func (s *Service) InviteSerial(ctx context.Context, e *Enrolment, typed string, 
 		app.said, app.verdicts = false, verdicts
 		app.invitation = &deviceproto.PendingInvitation{ID: id, Tenant: Tenant, Sealed: deviceproto.Encode(sealed)}
 	})
-	err = s.await(ctx, func() bool { right = app.right; return app.said })
+	hidden := false
+	err = s.await(ctx, func() bool {
+		right, hidden = app.right, !app.said && s.unclaimed[serial] != app
+		return app.said || hidden
+	})
+	if hidden {
+		return false, ErrHidden
+	}
 	return right, err
 }

@@ -174,5 +174,9 @@ func (s *Store) InvitationVerdict(ctx context.Context, serial deviceproto.Serial
 
 // HideSerial forgets the app of a serial number, and what waits for it.
 func (s *Store) HideSerial(ctx context.Context, serial deviceproto.Serial) error {
-	return unavailable("forget unclaimed app", s.redis.Del(ctx, unclaimedKey(serial, "app"), unclaimedKey(serial, "invitation")).Err())
+	if err := s.redis.Del(ctx, unclaimedKey(serial, "app"), unclaimedKey(serial, "invitation")).Err(); err != nil {
+		return unavailable("forget unclaimed app", err)
+	}
+	s.events.tell(ctx, UnclaimedTopic(serial)) // who invites it need not wait for it
+	return nil
 }
