@@ -10,6 +10,7 @@ import { Enrolments } from './js/enrolment.js';
 import { Home } from './js/home.js';
 import { parseLink } from './js/link.js';
 import { Push, notify } from './js/push.js';
+import { SerialDialog } from './js/serial.js';
 import { openStore } from './js/store.js';
 import { Watcher } from './js/watcher.js';
 import { text } from './js/words.js';
@@ -31,7 +32,8 @@ class App {
     this.home = new Home(clock, (account) => this.accountDialog.open(account));
     this.sheet = new ChallengeSheet(this.api, () => this.#showWaiting());
     this.enrolDialog = new EnrolDialog(new Enrolments(store, this.api, () => this.push.address()), changed);
-    this.addDialog = new AddDialog((link, linkText) => this.enrolDialog.begin(link, linkText));
+    this.addDialog = new AddDialog((link, linkText) => this.enrolDialog.begin(link, linkText), () => this.serialDialog.open());
+    this.serialDialog = new SerialDialog(this.api, clock, (link, linkText, account) => this.enrolDialog.begin(link, linkText, account));
     this.watcher = new Watcher(this.api, this.#watching());
   }
 

@@ -1,7 +1,9 @@
 package authenticator_test
 
 import (
+	"context"
 	"encoding/base32"
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -46,6 +48,43 @@ func (b stories) enrolByOpeningTheLink(t *testing.T) {
 	}
 	if r.Name != "Alice 's phone" || r.Platform != "web" || r.Push.Provider != deviceproto.ProviderNone {
 		t.Errorf("registered as %q, %q, %q", r.Name, r.Platform, r.Push.Provider)
+	}
+}
+
+// Somebody types what the page shows: wrong codes first, until it takes another serial number, and then the right one.
+func (b stories) enrolBySerialNumberAndCode(t *testing.T) {
+	p := b.phone(t, newService(t), 320, 640)
+	e := p.service.Invite("alice", "St. Mary's Hospital", devicetest.Accept)
+	p.click("empty-add")
+	p.click("show-serial")
+	p.says("serial-title", "Type these at the sign-in page")
+	shown := func() (serial, code string) {
+		p.until(`/^\w{6}-\w{6}-\w{6}$/.test(document.getElementById("serial").textContent) && /^\d{3} \d{3}$/.test(document.getElementById("serial-code").textContent)`)
+		return eval[string](p, `document.getElementById("serial").textContent`), eval[string](p, `document.getElementById("serial-code").textContent.replace(" ", "")`)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	first, _ := shown()
+	for range deviceproto.MaxWrongInvitations {
+		if right, err := p.service.InviteSerial(ctx, e, first, "x00000"); right || err != nil {
+			t.Fatalf("a wrong code: %v, %v", right, err)
+		}
+	}
+	p.until(`document.getElementById("serial").textContent !== "` + first + `"`)
+	serial, code := shown()
+	if right, err := p.service.InviteSerial(ctx, e, serial, sallyport.Secret(code)); !right || err != nil {
+		t.Fatalf("the right code: %v, %v", right, err)
+	}
+	p.says("enrol-title", "Add this account?")
+	p.says("enrol-text", "Your serial number was typed for “alice” at St. Mary's Hospital. If that is you, add the account: from then on this device approves your sign-ins.")
+	if e.Device() != "" {
+		t.Error("registered before the user said so")
+	}
+	p.click("enrol-confirm")
+	p.says("enrol-title", "Account added")
+	compareCode(t, p, e, 0)
+	if _, err := p.service.InviteSerial(ctx, e, serial, sallyport.Secret(code)); !errors.Is(err, devicetest.ErrHidden) {
+		t.Errorf("the serial number is good for a second time: %v", err)
 	}
 }
 

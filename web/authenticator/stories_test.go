@@ -19,6 +19,7 @@ func TestPhone(t *testing.T) {
 	}{
 		{"a new phone says what to do", (stories).aNewPhoneSaysWhatToDo},
 		{"enrol by opening the link", (stories).enrolByOpeningTheLink},
+		{"enrol by serial number and code", (stories).enrolBySerialNumberAndCode},
 		{"token code is oathtools", (stories).tokenCodeIsOathtools},
 		{"the right code in spite of a wrong clock", (stories).theRightCodeInSpiteOfAWrongClock},
 		{"keys cannot be read out", (stories).keysCannotBeReadOut},

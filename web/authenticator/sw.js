@@ -1,9 +1,9 @@
 // The service worker: keeps the page, so that token codes work without a network. It never touches
 // the device API. SHELL changes with the files (a test computes it), and with it the whole page is
 // replaced at once.
-const SHELL = 'shell-3894c2ec2aab';
+const SHELL = 'shell-53a2918bea0b';
 const FILES = ['./', 'style.css', 'app.js', 'manifest.webmanifest', 'icon.svg', 'icon-180.png', 'icon-192.png', 'icon-512.png', 'icon-maskable-512.png'];
-const MODULES = ['accountdialog', 'add', 'api', 'bytes', 'challenge', 'clock', 'dom', 'enroldialog', 'enrolment', 'home', 'keys', 'link', 'push', 'store', 'tokencode', 'watcher', 'words'];
+const MODULES = ['accountdialog', 'add', 'api', 'bytes', 'challenge', 'clock', 'dom', 'enroldialog', 'enrolment', 'home', 'hpke', 'keys', 'link', 'push', 'serial', 'store', 'tokencode', 'watcher', 'words'];
 const ADDRESSES = new Set([...FILES, ...MODULES.map((name) => `js/${name}.js`)].map((file) => new URL(file, registration.scope).href));
 
 addEventListener('install', (event) => {

@@ -6,14 +6,18 @@ import { text } from './words.js';
 const LOOK_MS = 200;
 
 export class AddDialog {
-  // onLink(link, text): a link was taken in.
-  constructor(onLink) {
+  // onLink(link, text): a link was taken in. onSerial(): there is none, and a serial number is to be shown.
+  constructor(onLink, onSerial) {
     this.onLink = onLink;
     this.dialog = $('add-dialog');
     closeOn(this.dialog, this.dialog.querySelector('.close'));
     this.dialog.addEventListener('close', () => this.#stopCamera());
     $('scan').addEventListener('click', () => this.#scan());
     $('paste').addEventListener('click', () => this.#paste());
+    $('show-serial').addEventListener('click', () => {
+      this.dialog.close();
+      onSerial();
+    });
     $('paste-form').addEventListener('submit', (event) => {
       event.preventDefault();
       this.#take($('link').value);

@@ -42,6 +42,25 @@ export class Api {
     return open(account.detailsKey, sealed, 'account', account.deviceId);
   }
 
+  // A device that belongs to nobody yet, and is found by its serial number.
+  showSerial(app) {
+    return this.#asDevice(app, 'PUT', this.#unclaimedPath(app), { body: JSON.stringify({ jwk: app.jwk, boxKey: app.box.jwk }) });
+  }
+
+  async invitations(app, waitS, signal) {
+    const answer = await this.#asDevice(app, 'GET', this.#unclaimedPath(app), { query: `?wait=${waitS}`, signal, waitS });
+    return Array.isArray(answer?.invitations) ? answer.invitations : [];
+  }
+
+  answerInvitation(app, id, sealed) {
+    const path = `${this.#unclaimedPath(app)}/invitations/${encodeURIComponent(id)}`;
+    return this.#asDevice(app, 'POST', path, { body: JSON.stringify({ sealed }) });
+  }
+
+  hideSerial(app) {
+    return this.#asDevice(app, 'DELETE', this.#unclaimedPath(app), {});
+  }
+
   async challenges(account, waitS, signal) {
     const answer = await this.#asDevice(account, 'GET', '/v1/challenges', { query: `?wait=${waitS}`, signal, waitS });
     return Array.isArray(answer?.challenges) ? answer.challenges : [];
@@ -77,6 +96,10 @@ export class Api {
 
   #enrolmentPath({ tenantId, enrolmentId }) {
     return `/v1/enrolments/${encodeURIComponent(tenantId)}/${encodeURIComponent(enrolmentId)}`;
+  }
+
+  #unclaimedPath({ serial }) {
+    return `/v1/unclaimed/${serial}`;
   }
 
   #seconds() {

@@ -23,8 +23,8 @@ export class EnrolDialog {
     $('device-name').value = defaultName();
   }
 
-  // Begins with a link that was opened, scanned or pasted.
-  async begin(link, linkText) {
+  // Begins with a link that was opened, scanned or pasted; or, with the account, one that came because the serial number was typed.
+  async begin(link, linkText, account = null) {
     this.turn = Symbol('link');
     if (link.deviceURL !== ownAddress()) {
       this.#show(words.elsewhere(new URL(link.deviceURL).host), { confirm: 'Open it there', action: () => location.assign(linkText) });
@@ -33,7 +33,7 @@ export class EnrolDialog {
     const known = await this.enrolments.known(link);
     if (known?.state === 'ready') this.#show(words.known(shown(known.user), shown(known.enterprise)), { close: 'Close' });
     else if (known) this.#run(async () => known);
-    else this.#confirm(link);
+    else this.#confirm(link, account);
   }
 
   // Goes on, without a dialog, with an enrolment that a reload interrupted.
@@ -41,12 +41,13 @@ export class EnrolDialog {
     return this.enrolments.finish(account).then(this.onChange, this.onChange);
   }
 
-  #confirm(link) {
+  #confirm(link, account) {
     const start = () => {
       const name = cleanName($('device-name').value) || defaultName();
       this.#run(() => this.enrolments.prepare(link, name));
     };
-    this.#show(words.confirm, { name: true, confirm: 'Add account', close: 'Cancel', action: start });
+    const what = account ? words.invited(shown(account.user), shown(account.enterprise)) : words.confirm;
+    this.#show(what, { name: true, confirm: 'Add account', close: 'Cancel', action: start });
   }
 
   async #run(makeAccount) {

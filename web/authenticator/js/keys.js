@@ -20,6 +20,28 @@ async function thumbprint({ crv, kty, x, y }) {
   return toBase64url(await crypto.subtle.digest('SHA-256', utf8(canonical)));
 }
 
+// The secret of the codes that a device shows which belongs to nobody yet.
+export const makeSeed = () => crypto.subtle.generateKey({ name: 'HMAC', hash: 'SHA-1', length: 160 }, false, ['sign']);
+
+const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+// The serial number of the two keys of such a device: 85 bits of their hash, and a character that finds mistyped ones
+// (docs/protocol/device.md).
+export async function serialNumber(deviceId, boxJwk) {
+  const octets = new Uint8Array(await crypto.subtle.digest('SHA-256', fields('sallyport/v1 serial', deviceId, await thumbprint(boxJwk))));
+  const bit = (n) => (octets[n >> 3] >> (7 - (n & 7))) & 1;
+  const double = (v) => (v & 16 ? (v << 1) ^ 0x25 : v << 1);
+  let out = '';
+  let check = 0;
+  for (let i = 0; i < 17; i += 1) {
+    let v = 0;
+    for (let n = 5 * i; n < 5 * i + 5; n += 1) v = (v << 1) | bit(n);
+    out += CROCKFORD[v];
+    check = double(check) ^ v;
+  }
+  return out + CROCKFORD[double(check)];
+}
+
 // Derives the three keys of an enrolment from the link's secret, and wipes the secret.
 export async function deriveKeys(secret, deviceId) {
   const base = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveKey']);

@@ -30,6 +30,8 @@ export const isOffline = (error) => error instanceof TypeError || error.name ===
 export const explainEnrolment = (error) => explain(ENROLMENT, error);
 export const explainAnswer = (error) => explain(ANSWER, error);
 
+export const explainSerial = (error) => explain({}, error);
+
 export const text = {
   offline: 'No connection. Token codes still work.',
   unreadable: 'A sign-in request came that this device cannot read. If you are signing in, use the token code.',
@@ -41,6 +43,7 @@ export const text = {
   notALink: 'This is not an enrolment link. Copy the whole link, with everything after the # sign.',
   unsupported: 'This browser cannot keep the keys of an account. Open this page over HTTPS, in a current browser, and not in a private window.',
   cameraRefused: 'The camera could not be used. Allow it in the settings of the browser, or paste the link.',
+  tooManyWrong: 'Too many wrong codes were typed. Here is another serial number.',
   pasteRefused: 'Pasting was not allowed. Press long on the field, and choose "Paste".',
 };
 
@@ -49,6 +52,10 @@ export const enrol = {
     title: 'Add this account?',
     text: 'This device makes its own key for it. From then on it approves your sign-ins and shows your token codes.',
   },
+  invited: (user, enterprise) => ({
+    title: 'Add this account?',
+    text: `Your serial number was typed for “${user}” at ${enterprise}. If that is you, add the account: from then on this device approves your sign-ins.`,
+  }),
   sending: { title: 'Adding the account…', text: 'One moment.' },
   waiting: {
     title: 'Waiting for your company…',
