@@ -83,6 +83,17 @@ func TestASerialNumberIsReadAsPeopleTypeIt(t *testing.T) {
 
 func accepted(typed string) bool { _, err := deviceproto.ParseSerial(typed); return err == nil }
 
+// The example of docs/protocol/device.md, which was worked out without this package.
+func TestTheSerialNumberOfTheDocumentation(t *testing.T) {
+	key, err := deviceproto.JWK{KeyType: "EC", Curve: "P-256", X: "i6rSm-OlSa3nO1b0fT55cMpb58OxO55lU9aguZ7djV4", Y: "b8uuUfH3PTJu6cygxzgoYfFhMEko1rfRW0QID5kj-SQ"}.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := deviceproto.SerialOf(key, key).Text(); got != "40YBX6-WV7V1Z-NXAPBH" {
+		t.Error(got)
+	}
+}
+
 func TestASerialNumberNamesBothKeys(t *testing.T) {
 	a, b := newPhone(t), newPhone(t)
 	box, other := newNewcomer(t), newNewcomer(t)
