@@ -102,6 +102,11 @@ func (x externalTokens) ask(ctx context.Context, q login.ExternalQuestion) (out 
 	}
 	a, err := x.client.Check(ctx, tokenserver.Query{Account: q.Account, UserName: q.UserName, Passcode: q.Passcode, State: state})
 	if err != nil {
+		if state != nil { // what was asked is void: the next server in the row has not asked it
+			if ferr := x.steps.FreeRADIUSStep(context.WithoutCancel(ctx), place); ferr != nil {
+				err = errors.Join(err, fmt.Errorf("forget state of token server: %w", ferr))
+			}
+		}
 		return out, err
 	}
 	out = login.ExternalAnswer{Accepted: a.Outcome == tokenserver.Accepted, Challenge: a.Outcome == tokenserver.Challenged, Message: a.Message}

@@ -70,7 +70,14 @@ func TestExternalTokensAreAskedOnceAndGoOnAtTheOtherAppliance(t *testing.T) {
 	if _, err := two.Ask(t.Context(), login.ExternalQuestion{Login: "alice", Account: `hospital\alice`, Passcode: harness.TokenCode, Request: "q3", Expires: time.Now().Add(time.Minute)}); !errors.Is(err, errExternalTaken) {
 		t.Errorf("another passcode in the same step: %v", err)
 	}
+	if a := ask(one, "nina", "q5", harness.TokenCode); !a.Challenge {
+		t.Errorf("%+v", a)
+	}
 	r.Kill()
+	if _, err := two.Ask(t.Context(), login.ExternalQuestion{Login: "nina", Account: `hospital\nina`, UserName: "nina", Passcode: harness.NextCode, Request: "q6",
+		Expires: time.Now().Add(time.Minute)}); sallyport.ErrorCode(err) != sallyport.CodeUnavailable {
+		t.Errorf("the server that asked is away: %v", err)
+	}
 	again := func() error {
 		_, err := one.Ask(context.Background(), login.ExternalQuestion{Login: "alice", Account: `hospital\alice`, Passcode: harness.TokenCode, Request: "q4", Expires: time.Now().Add(time.Minute)})
 		return err
@@ -81,5 +88,8 @@ func TestExternalTokensAreAskedOnceAndGoOnAtTheOtherAppliance(t *testing.T) {
 	r.Start()
 	if err := again(); err != nil {
 		t.Errorf("what nobody answered cannot be asked again: %v", err)
+	}
+	if a := ask(one, "nina", "q7", harness.TokenCode); !a.Challenge { // what was asked before is void: it begins with the code
+		t.Errorf("%+v", a)
 	}
 }

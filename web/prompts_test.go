@@ -183,6 +183,8 @@ func TestCodesOfEveryKindInTheirOwnWords(t *testing.T) {
 	}
 	p.enter()
 	p.until(`$('code-problem').textContent === 'Enter the passcode.'`)
+	l.show("input", prompt{"kind": "code", "methods": []string{"external", "otp"}, "reason": "unavailable"})
+	p.until(`$('alert').textContent.includes('cannot be reached') && $('useotp').checkVisibility()`)
 	p.write("code", "12 34")
 	p.enter()
 	l.hears(prompt{"action": "code", "code": "12 34"}) // as typed: it is the token server's business

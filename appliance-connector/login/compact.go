@@ -26,7 +26,8 @@ var (
 		sallyport.MethodExternal, sallyport.MethodPasskey, sallyport.MethodTemporary}
 	compactDeliveries = [...]Delivery{"", DeliverySent, DeliveryFailed, DeliveryNoAddress}
 	compactReasons    = [...]sallyport.Reason{"", sallyport.ReasonWrongCode, sallyport.ReasonPushFailed, sallyport.ReasonBlocked, sallyport.ReasonSMSFailed,
-		sallyport.ReasonEnrolFailed, sallyport.ReasonTooManyCodes, sallyport.ReasonUnknownSerial}
+		sallyport.ReasonEnrolFailed, sallyport.ReasonTooManyCodes, sallyport.ReasonUnknownSerial,
+		sallyport.ReasonUnavailable}
 	compactSteps = [...]sallyport.EnrolStep{"", sallyport.EnrolStart, sallyport.EnrolApp, sallyport.EnrolPhone, sallyport.EnrolPhoneCode,
 		sallyport.EnrolOTP, sallyport.EnrolFinished}
 	compactAuthenticators = [...]sallyport.AuthenticatorKind{"", sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorPasskey, sallyport.AuthenticatorOTP}
@@ -174,7 +175,7 @@ func parseCompact(b []byte) (s State, err error) {
 		s.Front = front
 	}
 	s.To = string(r.octets(2))
-	for range r.upTo(maxTexts) {
+	for range r.upTo(maxEnrolTexts) {
 		s.Sent = append(s.Sent, int64(r.upTo(1<<48)))
 	}
 	s.Enrolling = parseEnrolling(&r)

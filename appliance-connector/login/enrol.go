@@ -1,13 +1,21 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/policy"
+)
+
+// Wrong codes that an account has within enrolWindow when a phone number is enrolled.
+const (
+	enrolBudget = 5
+	enrolWindow = 15 * time.Minute
 )
 
 // Apps enrols the app on a user's phone.
@@ -46,12 +54,13 @@ type Enrolling struct {
 	Kinds    []sallyport.AuthenticatorKind `json:"k"`
 	Required bool                          `json:"r,omitempty"`
 	// Temporary: the temporary code must have been given.
-	Temporary  bool                        `json:"t,omitempty"`
-	Invitation *Invitation                 `json:"i,omitempty"`
-	Number     string                      `json:"n,omitempty"` // a sallyport.PhoneNumber, which would not be written out
-	Options    json.RawMessage             `json:"o,omitempty"` // for a passkey
-	What       sallyport.AuthenticatorKind `json:"w,omitempty"`
-	Name       string                      `json:"m,omitempty"`
+	Temporary  bool        `json:"t,omitempty"`
+	Invitation *Invitation `json:"i,omitempty"`
+	// Number is the last one that a code was asked for: a sallyport.PhoneNumber, which would not be written out.
+	Number  string                      `json:"n,omitempty"`
+	Options json.RawMessage             `json:"o,omitempty"` // for a passkey
+	What    sallyport.AuthenticatorKind `json:"w,omitempty"`
+	Name    string                      `json:"m,omitempty"`
 }
 
 func (g *Enrolling) prompt() *sallyport.EnrolPrompt {
@@ -120,6 +129,7 @@ func (e *Engine) accept(ctx context.Context, s State, detail string) (State, err
 // enrol goes to a step of the enrolment. What holds for all of it stays.
 func (s State) enrol(g Enrolling, why sallyport.Reason) State {
 	g.Kinds, g.Required, g.Temporary = s.Enrolling.Kinds, s.Enrolling.Required, s.Enrolling.Temporary
+	g.Number = cmp.Or(g.Number, s.Enrolling.Number)
 	s.Enrolling = &g
 	s.Kind, s.Reason, s.Until = sallyport.PromptEnrol, why, s.End
 	return s.next()
@@ -246,7 +256,8 @@ func (e *Engine) awaitApp(ctx context.Context, s State) (State, error) {
 	return s, e.notEnrolled(ctx, s, err)
 }
 
-// EnrolNumber takes the phone number that is to be enrolled, and sends a code to it.
+// EnrolNumber takes the phone number that is to be enrolled, and sends a code to it. The same number again is a wish for another message:
+// it waits, as with Resend, and gives no new tries. Every message has a code of its own.
 func (e *Engine) EnrolNumber(ctx context.Context, s State, typed string) (State, error) {
 	if !s.at(sallyport.EnrolPhone, sallyport.EnrolPhoneCode) {
 		return s, errStep
@@ -259,8 +270,19 @@ func (e *Engine) EnrolNumber(ctx context.Context, s State, typed string) (State,
 		return s, e.notEnrolled(ctx, s, err)
 	}
 	next := s.enrol(Enrolling{Step: sallyport.EnrolPhoneCode, Number: string(number)}, "")
-	next.To, next.Sent, next.Codes = number.Tail(), nil, 0
-	return e.enrolText(ctx, next)
+	next.To = number.Tail()
+	if string(number) != s.Enrolling.Number {
+		next = next.anew()
+	}
+	switch wait := e.resendIn(next); {
+	case wait != nil && *wait == 0:
+		return e.enrolText(ctx, next)
+	case len(e.sentCodes(next)) > 0:
+		next.Delivery = ""
+		return next, nil // that one is still good
+	}
+	e.log(ctx, s, "code not sent by SMS", "step", 6, "account", s.Account, "why", "too many messages in this enrolment")
+	return s.enrol(Enrolling{Step: sallyport.EnrolPhone}, sallyport.ReasonSMSFailed), nil
 }
 
 // enrolText sends a code to the number that is being enrolled. The state has the version that is to be shown.
@@ -277,14 +299,19 @@ func (e *Engine) enrolText(ctx context.Context, s State) (State, error) {
 	return next.next(), nil
 }
 
-// EnrolCode takes the code that was sent to the number.
+// EnrolCode takes the code that was sent to the number. Tries are counted for the account as well: beginning again gives no new ones.
 func (e *Engine) EnrolCode(ctx context.Context, s State, code sallyport.Secret) (State, error) {
 	if !s.at(sallyport.EnrolPhoneCode) {
 		return s, errStep
 	}
-	if !sallyport.CanonicalPasscode(code).In(e.sentCodes(s)) {
-		if s.Codes++; s.Codes >= maxCodes {
-			return s.enrol(Enrolling{Step: sallyport.EnrolStart}, sallyport.ReasonTooManyCodes), nil
+	n, err := e.Counters.Failure(ctx, s.Account, countEnrol, e.Now(), enrolWindow)
+	if err != nil {
+		return s, e.notEnrolled(ctx, s, fmt.Errorf("count codes: %w", err))
+	}
+	if n > enrolBudget || !sallyport.CanonicalPasscode(code).In(e.sentCodes(s)) {
+		e.log(ctx, s, "enrolment refused", "account", s.Account, "why", "not the code in the message, or too old", "wrong", n)
+		if s.Codes++; s.Codes >= maxCodes || n >= enrolBudget {
+			return s.anew().enrol(Enrolling{Step: sallyport.EnrolStart}, sallyport.ReasonTooManyCodes), nil
 		}
 		s.Reason = sallyport.ReasonWrongCode
 		return s.next(), nil
@@ -294,6 +321,9 @@ func (e *Engine) EnrolCode(ctx context.Context, s State, code sallyport.Secret) 
 			return s.enrol(Enrolling{Step: sallyport.EnrolPhone}, sallyport.ReasonEnrolFailed), nil
 		}
 		return s, e.notEnrolled(ctx, s, err)
+	}
+	if err := e.Counters.ResetFailures(ctx, s.Account, countEnrol); err != nil {
+		e.Log.WarnContext(ctx, "codes typed for a phone number are still counted", "account", s.Account, "err", err)
 	}
 	return e.enrolled(ctx, s, sallyport.AuthenticatorPhone, sallyport.PhoneNumber(s.Enrolling.Number).Tail()), nil
 }
@@ -324,7 +354,7 @@ func (e *Engine) EnrolOTP(ctx context.Context, s State, serial string, codes [2]
 	case refused(err):
 		e.log(ctx, s, "enrolment refused", "account", s.Account, "why", sallyport.ErrorMessage(err))
 		if s.Codes++; s.Codes >= maxCodes {
-			return s.enrol(Enrolling{Step: sallyport.EnrolStart}, sallyport.ReasonTooManyCodes), nil
+			return s.anew().enrol(Enrolling{Step: sallyport.EnrolStart}, sallyport.ReasonTooManyCodes), nil
 		}
 		return s.enrol(Enrolling{Step: sallyport.EnrolOTP}, sallyport.ReasonEnrolFailed), nil
 	case err != nil:

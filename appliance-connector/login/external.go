@@ -39,20 +39,19 @@ type ExternalAnswer struct {
 	Message   string // for the user, at most 255 characters
 }
 
+// askExternal puts what was typed to the token server. It is counted before, so that of many at once none is free; and not counted when
+// nobody said anything: an outage is no guess. It lets nobody in either.
 func (e *Engine) askExternal(ctx context.Context, s State, code sallyport.Secret) (State, error) {
-	unavailable := func(err error) error {
-		return e.fail(ctx, s, sallyport.CodeUnavailable, "The token server does not answer. Please try again, or use another method.", fmt.Errorf("ask token server: %w", err))
-	}
 	n, err := e.Counters.Failure(ctx, s.Account, countOutside, e.Now(), outsideWindow)
 	if err != nil {
-		return s, unavailable(err)
+		return s, e.fail(ctx, s, sallyport.CodeUnavailable, "The code could not be checked. Please try again.", fmt.Errorf("count answers to token server: %w", err))
 	}
 	if n > outsideBudget {
 		return e.wrong(ctx, s, "blocked after too many answers to the token server"), nil
 	}
 	a, err := e.External.Ask(ctx, ExternalQuestion{Login: s.Login, Account: s.Account, UserName: s.UserName, Passcode: code, Request: e.requestID(s), Expires: time.UnixMilli(s.End)})
 	if err != nil {
-		return s, unavailable(err)
+		return e.outsideAway(ctx, s, err), nil
 	}
 	s.Question = a.Message
 	switch {
@@ -66,5 +65,21 @@ func (e *Engine) askExternal(ctx context.Context, s State, code sallyport.Secret
 		e.log(ctx, s, "the token server asks something more", "step", 10, "account", s.Account)
 		return e.askCode(s, ""), nil
 	}
+	if n == outsideBudget {
+		e.Log.WarnContext(ctx, "token server not asked for a while: too many wrong answers", "account", s.Account, "wrong", n, "window", outsideWindow)
+	}
 	return e.wrong(ctx, s, "refused by the external token server"), nil
+}
+
+// outsideAway asks for the same again, or for another way: no token server said anything. What it had asked before is void, so that the
+// person begins with the code.
+func (e *Engine) outsideAway(ctx context.Context, s State, cause error) State {
+	e.Log.ErrorContext(ctx, "token server gives no answer", "login", s.Login, "support_code", s.Support, "account", s.Account, "err", cause)
+	e.tell(s, "token server gives no answer", 10, nil)
+	// The person may have gone, and with them ctx.
+	if err := e.Counters.TakeBackFailure(context.WithoutCancel(ctx), s.Account, countOutside); err != nil {
+		e.Log.WarnContext(ctx, "an answer that no token server heard is counted as a wrong one", "account", s.Account, "err", err)
+	}
+	s.Question = ""
+	return e.askCode(s, sallyport.ReasonUnavailable)
 }

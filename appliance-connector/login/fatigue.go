@@ -27,6 +27,7 @@ const (
 	countText    = "sms"
 	countOutside = "external"
 	countSerial  = "serial"
+	countEnrol   = "enrol-code"
 )
 
 // Counters counts what must not happen too often, for all appliances of the enterprise together. No two calls of Failure get the
@@ -35,6 +36,8 @@ type Counters interface {
 	Failure(ctx context.Context, account sallyport.AccountName, kind string, now time.Time, window time.Duration) (int, error)
 	Failures(ctx context.Context, account sallyport.AccountName, kind string, now time.Time, window time.Duration) (int, error)
 	ResetFailures(ctx context.Context, account sallyport.AccountName, kind string) error
+	// TakeBackFailure undoes one call of Failure, for what turned out to be none.
+	TakeBackFailure(ctx context.Context, account sallyport.AccountName, kind string) error
 }
 
 // pushBlocked counts a push, and says why it must not be sent; "": it may.

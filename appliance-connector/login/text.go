@@ -17,7 +17,9 @@ const (
 	TextLife = 5 * time.Minute
 	// textWait is how long the user waits before it is sent again; twice that the second time.
 	textWait = 30 * time.Second
-	maxTexts = 3
+	maxTexts = 3 // to a number, in a login
+	// maxEnrolTexts is how many messages are sent in an enrolment, whatever numbers are typed.
+	maxEnrolTexts = 5
 	// textBudget is how many messages are sent to an account within textWindow.
 	textBudget = 10
 	textWindow = time.Hour
@@ -118,15 +120,26 @@ func (e *Engine) send(ctx context.Context, s State, number sallyport.PhoneNumber
 
 // resendIn is after how many milliseconds a code can be sent again; nil: not any more.
 func (e *Engine) resendIn(s State) *int64 {
-	n := len(s.Sent)
-	if n >= maxTexts {
+	first := 0 // of those to the number in hand; see anew
+	for first < len(s.Sent) && s.Sent[first] == 0 {
+		first++
+	}
+	n := len(s.Sent) - first
+	if n >= maxTexts || s.Enrolling != nil && len(s.Sent) >= maxEnrolTexts {
 		return nil
 	}
 	wait := int64(0)
 	if n > 0 {
-		wait = max(0, s.Sent[n-1]+(textWait<<(n-1)).Milliseconds()-e.Now().UnixMilli())
+		wait = max(0, s.Sent[len(s.Sent)-1]+(textWait<<(n-1)).Milliseconds()-e.Now().UnixMilli())
 	}
 	return &wait
+}
+
+// anew gives new tries, and has no code count that was sent before. That they were sent does count: no two messages of a login have the
+// same code.
+func (s State) anew() State {
+	s.Sent, s.Codes = make([]int64, len(s.Sent)), 0
+	return s
 }
 
 // textCode is the code in the message of a number: six digits, which follow from the login.

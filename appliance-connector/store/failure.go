@@ -63,6 +63,17 @@ func (s *Store) ResetFailures(ctx context.Context, account sallyport.AccountName
 	return s.engine.failure("reset failures", err)
 }
 
+// TakeBackFailure undoes one Failure. There may be none left: the window is over, or they were reset.
+func (s *Store) TakeBackFailure(ctx context.Context, account sallyport.AccountName, kind string) error {
+	if err := checkFailure(account, kind, time.Second); err != nil {
+		return err
+	}
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	_, err := s.engine.exec(ctx, `UPDATE failures SET failures = failures - 1 WHERE account = $1 AND kind = $2 AND failures > 0`, string(account), kind)
+	return s.engine.failure("take back failure", err)
+}
+
 func checkFailure(account sallyport.AccountName, kind string, window time.Duration) error {
 	if window <= 0 || window > maxWindow {
 		return invalidf("Failures are counted for at most %d days.", maxWindow/(24*time.Hour))

@@ -247,7 +247,7 @@ document.currentScript.sallyport({}, function (kit) {
       kit.put('code', [
         kit.title(say(asked.name + 'Title')),
         asked.name === 'sms' ? kit.smsLead(p) : el('p', { id: 'help', 'class': 'lead', text: asked.help }),
-        kit.reason(p),
+        kit.reason(external && p.reason === 'unavailable' ? { reason: 'external_unavailable', supportCode: p.supportCode } : p),
         kit.form(a, [
           // A passcode may have a PIN in it, and spaces of its own.
           external ? kit.textField('code', say('passcode'), { type: 'password', autocomplete: 'off', maxlength: 128, required: true }) :

@@ -83,6 +83,8 @@ func (external) Ask(_ context.Context, q login.ExternalQuestion) (login.External
 		return login.ExternalAnswer{Challenge: true, Message: "Wait for the code to change, then enter the new one."}, nil
 	case "27182818":
 		return login.ExternalAnswer{Accepted: true}, nil
+	case "00000042":
+		return login.ExternalAnswer{}, fmt.Errorf("no server answers")
 	}
 	return login.ExternalAnswer{}, nil
 }
@@ -185,6 +187,10 @@ func TestTheExternalTokenServerAsksForMore(t *testing.T) {
 	want(t, p, wire.CodeAccessChallenge, "Wait for the code to change, then enter the new one.")
 	want(t, ask("alice", "27182818", p), wire.CodeAccessAccept, "")
 	p = ask("bob", password, nil)
+	for range 7 { // an outage is no wrong code
+		p = ask("bob", "00000042", p)
+		want(t, p, wire.CodeAccessChallenge, "The token server cannot be reached. Try again, or use another way. Type what your token shows.")
+	}
 	for range 2 {
 		p = ask("bob", "00000000", p)
 		want(t, p, wire.CodeAccessChallenge, "That code is not right. Type what your token shows.")

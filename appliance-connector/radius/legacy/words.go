@@ -135,6 +135,8 @@ func question(p sallyport.Prompt) string {
 			parts = append(parts, "Your phone could not be asked.")
 		case sallyport.ReasonBlocked:
 			parts = append(parts, "Your phone is not asked for a while.")
+		case sallyport.ReasonUnavailable:
+			parts = append(parts, "The token server cannot be reached. Try again, or use another way.")
 		}
 		parts = append(parts, askedWords(p))
 		if takesPush {

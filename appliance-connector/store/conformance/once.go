@@ -174,6 +174,14 @@ func failuresWindow(t *testing.T, e Engine) {
 	fail(alice, "code", window-1*time.Second, 2)
 	fail(alice, "other", 0, 1)
 	fail(bob, "code", 0, 1)
+	must(t, s.TakeBackFailure(ctx, alice, "code"))
+	count(window-time.Second, 1)
+	must(t, s.TakeBackFailure(ctx, alice, "code"))
+	must(t, s.TakeBackFailure(ctx, alice, "code")) // there is none
+	must(t, s.TakeBackFailure(ctx, alice, "never"))
+	count(window-time.Second, 0)
+	fail(alice, "code", 1*time.Second, 1)
+	fail(alice, "code", window-1*time.Second, 2)
 	fail(alice, "code", -time.Minute, 3) // an appliance whose clock is a minute behind
 	count(window-time.Second, 3)
 	count(window, 0)
