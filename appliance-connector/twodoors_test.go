@@ -47,6 +47,7 @@ type twoDoors struct {
 	texts    map[sallyport.AccountName][]sallyport.Secret // codes that were sent
 	asked    int                                          // questions to the token server
 	external sallyport.Secret                             // that it takes, once; "": none
+	taken    string                                       // the request that it took it in
 }
 
 // typedFactors are the factors that are typed, with what the workflow calls them.
@@ -165,7 +166,7 @@ func (w *twoDoors) right(m sallyport.Method) string {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.external = sallyport.Secret(fmt.Sprintf("9%07d", w.n.Add(1)))
+	w.taken, w.external = "", sallyport.Secret(fmt.Sprintf("9%07d", w.n.Add(1)))
 	return string(w.external)
 }
 
@@ -214,15 +215,15 @@ func (w *twoDoors) Watch(ctx context.Context, _ sallyport.ChallengeID, _ func(lo
 	return ctx.Err()
 }
 
-// Ask is the token server: it takes a code once.
+// Ask is the token server: it takes a code once. A request repeated is put to it once (externalTokens).
 func (w *twoDoors) Ask(_ context.Context, q login.ExternalQuestion) (login.ExternalAnswer, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked++
-	if w.external == "" || q.Passcode != w.external {
+	if w.external == "" || q.Passcode != w.external || w.taken != "" && w.taken != q.Request {
 		return login.ExternalAnswer{}, nil
 	}
-	w.external = ""
+	w.taken = q.Request
 	return login.ExternalAnswer{Accepted: true}, nil
 }
 
@@ -356,6 +357,10 @@ func (w *twoDoors) atRADIUS(m sallyport.Method, appliance int) sitting {
 		w.t.Fatalf("%s: no challenge: %+v", m, v)
 	}
 	q.State = v.Challenge
+	if m == sallyport.MethodCode { // the phone was asked
+		q.Passcode = "code"
+		q.State = w.legacies[appliance].Verify(w.t.Context(), q).Challenge
+	}
 	return radiusSitting{w, q}
 }
 
