@@ -58,6 +58,7 @@ var timeline = map[string]told{
 	"code sent by SMS":                           {"A code was sent by text message", func(d detail) string { return "To the number that ends in " + d.text("to") + "." }},
 	"code not sent by SMS":                       {"A code could not be sent by text message", why},
 	"the token server accepts":                   {"The external token server accepted the code", nil},
+	"token server gives no answer":               {"The external token server did not answer; that is no wrong guess", why},
 	"the token server asks something more":       {"The external token server asked something more", nil},
 	"passkey is right":                           {"The passkey is right", nil},
 	"passkey refused":                            {"The passkey was not taken", why},
