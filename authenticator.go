@@ -19,6 +19,14 @@ type Device struct {
 	// DetailsKey seals what a challenge shows and what the device answers. 32 octets.
 	DetailsKey Key
 	Enrolled   time.Time
+	App        App
+}
+
+// App is what a device says of the app on it.
+type App struct {
+	Version string // at most 32 characters; "" when it has not said
+	// WithoutNumberMatching: it is too old to ask for the number that the sign-in page shows. An app that says nothing can.
+	WithoutNumberMatching bool
 }
 
 // AuthenticatorKind is a kind of second factor that users enrol by themselves.

@@ -42,6 +42,8 @@ const (
 	ReasonEnrolFailed  Reason = "enrol_failed"   // what was given to enrol is not right
 	// ReasonUnknownSerial: no open app has the serial number.
 	ReasonUnknownSerial Reason = "unknown_serial"
+	// ReasonUpdateApp: the app is too old to be asked; its token code is, and it should be updated.
+	ReasonUpdateApp Reason = "update_app"
 )
 
 // Method is a way to give the second factor.

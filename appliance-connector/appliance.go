@@ -212,7 +212,7 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	s.records = activity.New(activity.Options{Store: s.store, Appliance: s.trust.Appliance, Life: login.Life, Now: time.Now, Log: s.log})
 	codes := &passcode.Checker{Store: s.store, Temporary: s.store, Tokens: s.store, PINs: s.store, Claims: s.store, Now: time.Now, Log: s.log}
 	engine := login.New(login.Config{
-		Directory: asked{s.dir}, Standings: standings, Devices: standings, Challenges: s.phones, Codes: codes, TemporaryCodes: s.store,
+		Directory: asked{s.dir}, Standings: standings, Devices: standings, Challenges: s.phones, DeviceApps: deviceApps{s.phones, s.store}, Codes: codes, TemporaryCodes: s.store,
 		Admitter: s.sync, Tokens: tokens, Counters: s.store, Recorder: s.records, Remembered: keeper(ring, s.store), Key: ring.Derive("login"),
 		Texts: messages{s.texts, s.store}, Apps: apps{s}, Serials: apps{s}, OTPTokens: codes,
 		External: externalTokens{client: s.tokens, steps: s.store, key: ring.Derive("external tokens"), now: time.Now, sleep: sleep},

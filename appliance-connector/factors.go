@@ -43,6 +43,22 @@ func (m messages) Enrol(ctx context.Context, account sallyport.AccountName, numb
 	return m.store.AddPhone(ctx, sallyport.Phone{ID: sallyport.PhoneID(sallyport.NewID()), Account: account, Number: number, Enrolled: time.Now()})
 }
 
+// deviceApps is what devices say of their apps, by way of the token service, and kept in the store.
+type deviceApps struct {
+	phones *devices.Client
+	store  *store.Store
+}
+
+// App asks what a device said last.
+func (a deviceApps) App(ctx context.Context, id sallyport.DeviceID) ([]byte, error) {
+	return a.phones.App(ctx, id)
+}
+
+// SetDeviceApp keeps it.
+func (a deviceApps) SetDeviceApp(ctx context.Context, id sallyport.DeviceID, app sallyport.App) error {
+	return a.store.SetDeviceApp(ctx, id, app)
+}
+
 // apps invites phones by way of the token service.
 type apps struct {
 	*Service

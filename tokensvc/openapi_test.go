@@ -117,6 +117,11 @@ func TestRealAnswersAreThoseOfTheContract(t *testing.T) {
 	}
 	c.holds(r, p, "PUT", "/v1/device/push", none, 204)
 	c.holds(r, p, "PUT", "/v1/device/push", deviceproto.Push{Provider: "x"}, 400)
+	c.holds(r, p, "PUT", "/v1/device/app", deviceproto.AppBody{Sealed: "AAAA"}, 204)
+	c.holds(r, p, "PUT", "/v1/device/app", deviceproto.AppBody{}, 400)
+	if out, err := a.DeviceApp(t.Context(), &tokensvcpb.DeviceAppRequest{DeviceId: string(p.Device())}); err != nil || string(out.GetSealed()) != "\x00\x00\x00" {
+		t.Errorf("the appliance hears %q, %v of the app", out.GetSealed(), err)
+	}
 	c.holds(r, p, "GET", "/v1/challenges", nil, 200)
 	id := challenge(t, a, p, 30*time.Second)
 	c.holds(r, p, "GET", "/v1/challenges?wait=25", nil, 200)

@@ -92,7 +92,7 @@ func (x SendTextResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SendTextResponse_Outcome.Descriptor instead.
 func (SendTextResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{19, 0}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{21, 0}
 }
 
 type Delivery_State int32
@@ -147,7 +147,7 @@ func (x Delivery_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Delivery_State.Descriptor instead.
 func (Delivery_State) EnumDescriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{21, 0}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{23, 0}
 }
 
 type Ended_Reason int32
@@ -202,7 +202,7 @@ func (x Ended_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Ended_Reason.Descriptor instead.
 func (Ended_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{23, 0}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{25, 0}
 }
 
 type CreateEnrolmentRequest struct {
@@ -352,10 +352,12 @@ type Registration struct {
 	// SubjectPublicKeyInfo DER of a P-256 key.
 	PublicKey []byte `protobuf:"bytes,2,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
 	// Proof that the device holds the secret of the link (docs/protocol/device.md).
-	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
-	Name          string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
-	Platform      string `protobuf:"bytes,5,opt,name=platform,proto3" json:"platform,omitempty"`
-	AppVersion    string `protobuf:"bytes,6,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	Proof      []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
+	Name       string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	Platform   string `protobuf:"bytes,5,opt,name=platform,proto3" json:"platform,omitempty"`
+	AppVersion string `protobuf:"bytes,6,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	// What the device says of its app, sealed by it for the appliance; empty: nothing.
+	App           []byte `protobuf:"bytes,7,opt,name=app,proto3" json:"app,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -430,6 +432,13 @@ func (x *Registration) GetAppVersion() string {
 		return x.AppVersion
 	}
 	return ""
+}
+
+func (x *Registration) GetApp() []byte {
+	if x != nil {
+		return x.App
+	}
+	return nil
 }
 
 type FinishEnrolmentRequest struct {
@@ -529,6 +538,95 @@ func (*FinishEnrolmentResponse) Descriptor() ([]byte, []int) {
 	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{5}
 }
 
+type DeviceAppRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceAppRequest) Reset() {
+	*x = DeviceAppRequest{}
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceAppRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceAppRequest) ProtoMessage() {}
+
+func (x *DeviceAppRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceAppRequest.ProtoReflect.Descriptor instead.
+func (*DeviceAppRequest) Descriptor() ([]byte, []int) {
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DeviceAppRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+type DeviceAppResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the device said last of its app, sealed by it for the appliance; empty: nothing.
+	Sealed        []byte `protobuf:"bytes,1,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceAppResponse) Reset() {
+	*x = DeviceAppResponse{}
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceAppResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceAppResponse) ProtoMessage() {}
+
+func (x *DeviceAppResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceAppResponse.ProtoReflect.Descriptor instead.
+func (*DeviceAppResponse) Descriptor() ([]byte, []int) {
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DeviceAppResponse) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
 type RemoveDeviceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
@@ -538,7 +636,7 @@ type RemoveDeviceRequest struct {
 
 func (x *RemoveDeviceRequest) Reset() {
 	*x = RemoveDeviceRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[6]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -550,7 +648,7 @@ func (x *RemoveDeviceRequest) String() string {
 func (*RemoveDeviceRequest) ProtoMessage() {}
 
 func (x *RemoveDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[6]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -563,7 +661,7 @@ func (x *RemoveDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RemoveDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{6}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RemoveDeviceRequest) GetDeviceId() string {
@@ -581,7 +679,7 @@ type RemoveDeviceResponse struct {
 
 func (x *RemoveDeviceResponse) Reset() {
 	*x = RemoveDeviceResponse{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[7]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +691,7 @@ func (x *RemoveDeviceResponse) String() string {
 func (*RemoveDeviceResponse) ProtoMessage() {}
 
 func (x *RemoveDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[7]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +704,7 @@ func (x *RemoveDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RemoveDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{7}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{9}
 }
 
 type FindUnclaimedRequest struct {
@@ -619,7 +717,7 @@ type FindUnclaimedRequest struct {
 
 func (x *FindUnclaimedRequest) Reset() {
 	*x = FindUnclaimedRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[8]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +729,7 @@ func (x *FindUnclaimedRequest) String() string {
 func (*FindUnclaimedRequest) ProtoMessage() {}
 
 func (x *FindUnclaimedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[8]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +742,7 @@ func (x *FindUnclaimedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindUnclaimedRequest.ProtoReflect.Descriptor instead.
 func (*FindUnclaimedRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{8}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FindUnclaimedRequest) GetSerial() string {
@@ -665,7 +763,7 @@ type UnclaimedApp struct {
 
 func (x *UnclaimedApp) Reset() {
 	*x = UnclaimedApp{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[9]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -677,7 +775,7 @@ func (x *UnclaimedApp) String() string {
 func (*UnclaimedApp) ProtoMessage() {}
 
 func (x *UnclaimedApp) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[9]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -690,7 +788,7 @@ func (x *UnclaimedApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnclaimedApp.ProtoReflect.Descriptor instead.
 func (*UnclaimedApp) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{9}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UnclaimedApp) GetPublicKey() []byte {
@@ -719,7 +817,7 @@ type InviteUnclaimedRequest struct {
 
 func (x *InviteUnclaimedRequest) Reset() {
 	*x = InviteUnclaimedRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[10]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -731,7 +829,7 @@ func (x *InviteUnclaimedRequest) String() string {
 func (*InviteUnclaimedRequest) ProtoMessage() {}
 
 func (x *InviteUnclaimedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[10]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -744,7 +842,7 @@ func (x *InviteUnclaimedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteUnclaimedRequest.ProtoReflect.Descriptor instead.
 func (*InviteUnclaimedRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{10}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *InviteUnclaimedRequest) GetInvitationId() string {
@@ -778,7 +876,7 @@ type InviteUnclaimedResponse struct {
 
 func (x *InviteUnclaimedResponse) Reset() {
 	*x = InviteUnclaimedResponse{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[11]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +888,7 @@ func (x *InviteUnclaimedResponse) String() string {
 func (*InviteUnclaimedResponse) ProtoMessage() {}
 
 func (x *InviteUnclaimedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[11]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +901,7 @@ func (x *InviteUnclaimedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteUnclaimedResponse.ProtoReflect.Descriptor instead.
 func (*InviteUnclaimedResponse) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{11}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *InviteUnclaimedResponse) GetSealed() []byte {
@@ -827,7 +925,7 @@ type CreateChallengeRequest struct {
 
 func (x *CreateChallengeRequest) Reset() {
 	*x = CreateChallengeRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[12]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +937,7 @@ func (x *CreateChallengeRequest) String() string {
 func (*CreateChallengeRequest) ProtoMessage() {}
 
 func (x *CreateChallengeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[12]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +950,7 @@ func (x *CreateChallengeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChallengeRequest.ProtoReflect.Descriptor instead.
 func (*CreateChallengeRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{12}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreateChallengeRequest) GetChallengeId() string {
@@ -893,7 +991,7 @@ type CreateChallengeResponse struct {
 
 func (x *CreateChallengeResponse) Reset() {
 	*x = CreateChallengeResponse{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1003,7 @@ func (x *CreateChallengeResponse) String() string {
 func (*CreateChallengeResponse) ProtoMessage() {}
 
 func (x *CreateChallengeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[13]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1016,7 @@ func (x *CreateChallengeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChallengeResponse.ProtoReflect.Descriptor instead.
 func (*CreateChallengeResponse) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{13}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreateChallengeResponse) GetRemainingMs() uint32 {
@@ -937,7 +1035,7 @@ type WatchChallengeRequest struct {
 
 func (x *WatchChallengeRequest) Reset() {
 	*x = WatchChallengeRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1047,7 @@ func (x *WatchChallengeRequest) String() string {
 func (*WatchChallengeRequest) ProtoMessage() {}
 
 func (x *WatchChallengeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[14]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1060,7 @@ func (x *WatchChallengeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchChallengeRequest.ProtoReflect.Descriptor instead.
 func (*WatchChallengeRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{14}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchChallengeRequest) GetChallengeId() string {
@@ -981,7 +1079,7 @@ type CancelChallengeRequest struct {
 
 func (x *CancelChallengeRequest) Reset() {
 	*x = CancelChallengeRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1091,7 @@ func (x *CancelChallengeRequest) String() string {
 func (*CancelChallengeRequest) ProtoMessage() {}
 
 func (x *CancelChallengeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[15]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1104,7 @@ func (x *CancelChallengeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelChallengeRequest.ProtoReflect.Descriptor instead.
 func (*CancelChallengeRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{15}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CancelChallengeRequest) GetChallengeId() string {
@@ -1024,7 +1122,7 @@ type CancelChallengeResponse struct {
 
 func (x *CancelChallengeResponse) Reset() {
 	*x = CancelChallengeResponse{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1134,7 @@ func (x *CancelChallengeResponse) String() string {
 func (*CancelChallengeResponse) ProtoMessage() {}
 
 func (x *CancelChallengeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[16]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1147,7 @@ func (x *CancelChallengeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelChallengeResponse.ProtoReflect.Descriptor instead.
 func (*CancelChallengeResponse) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{16}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{18}
 }
 
 type SendTextRequest struct {
@@ -1069,7 +1167,7 @@ type SendTextRequest struct {
 
 func (x *SendTextRequest) Reset() {
 	*x = SendTextRequest{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[17]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1179,7 @@ func (x *SendTextRequest) String() string {
 func (*SendTextRequest) ProtoMessage() {}
 
 func (x *SendTextRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[17]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1192,7 @@ func (x *SendTextRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendTextRequest.ProtoReflect.Descriptor instead.
 func (*SendTextRequest) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{17}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SendTextRequest) GetTextId() string {
@@ -1150,7 +1248,7 @@ type TextGateway struct {
 
 func (x *TextGateway) Reset() {
 	*x = TextGateway{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[18]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1260,7 @@ func (x *TextGateway) String() string {
 func (*TextGateway) ProtoMessage() {}
 
 func (x *TextGateway) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[18]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1273,7 @@ func (x *TextGateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextGateway.ProtoReflect.Descriptor instead.
 func (*TextGateway) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{18}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TextGateway) GetKind() string {
@@ -1238,7 +1336,7 @@ type SendTextResponse struct {
 
 func (x *SendTextResponse) Reset() {
 	*x = SendTextResponse{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[19]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +1348,7 @@ func (x *SendTextResponse) String() string {
 func (*SendTextResponse) ProtoMessage() {}
 
 func (x *SendTextResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[19]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +1361,7 @@ func (x *SendTextResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendTextResponse.ProtoReflect.Descriptor instead.
 func (*SendTextResponse) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{19}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SendTextResponse) GetOutcome() SendTextResponse_Outcome {
@@ -1294,7 +1392,7 @@ type ChallengeEvent struct {
 
 func (x *ChallengeEvent) Reset() {
 	*x = ChallengeEvent{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[20]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1404,7 @@ func (x *ChallengeEvent) String() string {
 func (*ChallengeEvent) ProtoMessage() {}
 
 func (x *ChallengeEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[20]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1417,7 @@ func (x *ChallengeEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChallengeEvent.ProtoReflect.Descriptor instead.
 func (*ChallengeEvent) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{20}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ChallengeEvent) GetEvent() isChallengeEvent_Event {
@@ -1392,7 +1490,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[21]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +1502,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[21]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +1515,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{21}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Delivery) GetState() Delivery_State {
@@ -1443,7 +1541,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[22]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1553,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[22]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1566,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{22}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Answer) GetSealed() []byte {
@@ -1487,7 +1585,7 @@ type Ended struct {
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[23]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1597,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[23]
+	mi := &file_tokensvcpb_tokensvc_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1610,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{23}
+	return file_tokensvcpb_tokensvc_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Ended) GetReason() Ended_Reason {
@@ -1535,7 +1633,7 @@ const file_tokensvcpb_tokensvc_proto_rawDesc = "" +
 	"\n" +
 	"device_url\x18\x01 \x01(\tR\tdeviceUrl\":\n" +
 	"\x15AwaitEnrolmentRequest\x12!\n" +
-	"\fenrolment_id\x18\x01 \x01(\tR\venrolmentId\"\xb1\x01\n" +
+	"\fenrolment_id\x18\x01 \x01(\tR\venrolmentId\"\xc3\x01\n" +
 	"\fRegistration\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1d\n" +
 	"\n" +
@@ -1544,12 +1642,17 @@ const file_tokensvcpb_tokensvc_proto_rawDesc = "" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x1a\n" +
 	"\bplatform\x18\x05 \x01(\tR\bplatform\x12\x1f\n" +
 	"\vapp_version\x18\x06 \x01(\tR\n" +
-	"appVersion\"o\n" +
+	"appVersion\x12\x10\n" +
+	"\x03app\x18\a \x01(\fR\x03app\"o\n" +
 	"\x16FinishEnrolmentRequest\x12!\n" +
 	"\fenrolment_id\x18\x01 \x01(\tR\venrolmentId\x12\x1a\n" +
 	"\baccepted\x18\x02 \x01(\bR\baccepted\x12\x16\n" +
 	"\x06sealed\x18\x03 \x01(\fR\x06sealed\"\x19\n" +
-	"\x17FinishEnrolmentResponse\"2\n" +
+	"\x17FinishEnrolmentResponse\"/\n" +
+	"\x10DeviceAppRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\"+\n" +
+	"\x11DeviceAppResponse\x12\x16\n" +
+	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"2\n" +
 	"\x13RemoveDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\"\x16\n" +
 	"\x14RemoveDeviceResponse\".\n" +
@@ -1636,11 +1739,12 @@ const file_tokensvcpb_tokensvc_proto_rawDesc = "" +
 	"\n" +
 	"SUPERSEDED\x10\x02\x12\r\n" +
 	"\tCANCELLED\x10\x03\x12\v\n" +
-	"\aUNKNOWN\x10\x042\xbf\b\n" +
+	"\aUNKNOWN\x10\x042\x9f\t\n" +
 	"\fTokenService\x12p\n" +
 	"\x0fCreateEnrolment\x12-.sallyport.tokensvc.v1.CreateEnrolmentRequest\x1a..sallyport.tokensvc.v1.CreateEnrolmentResponse\x12c\n" +
 	"\x0eAwaitEnrolment\x12,.sallyport.tokensvc.v1.AwaitEnrolmentRequest\x1a#.sallyport.tokensvc.v1.Registration\x12p\n" +
-	"\x0fFinishEnrolment\x12-.sallyport.tokensvc.v1.FinishEnrolmentRequest\x1a..sallyport.tokensvc.v1.FinishEnrolmentResponse\x12g\n" +
+	"\x0fFinishEnrolment\x12-.sallyport.tokensvc.v1.FinishEnrolmentRequest\x1a..sallyport.tokensvc.v1.FinishEnrolmentResponse\x12^\n" +
+	"\tDeviceApp\x12'.sallyport.tokensvc.v1.DeviceAppRequest\x1a(.sallyport.tokensvc.v1.DeviceAppResponse\x12g\n" +
 	"\fRemoveDevice\x12*.sallyport.tokensvc.v1.RemoveDeviceRequest\x1a+.sallyport.tokensvc.v1.RemoveDeviceResponse\x12a\n" +
 	"\rFindUnclaimed\x12+.sallyport.tokensvc.v1.FindUnclaimedRequest\x1a#.sallyport.tokensvc.v1.UnclaimedApp\x12p\n" +
 	"\x0fInviteUnclaimed\x12-.sallyport.tokensvc.v1.InviteUnclaimedRequest\x1a..sallyport.tokensvc.v1.InviteUnclaimedResponse\x12p\n" +
@@ -1662,7 +1766,7 @@ func file_tokensvcpb_tokensvc_proto_rawDescGZIP() []byte {
 }
 
 var file_tokensvcpb_tokensvc_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_tokensvcpb_tokensvc_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_tokensvcpb_tokensvc_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_tokensvcpb_tokensvc_proto_goTypes = []any{
 	(SendTextResponse_Outcome)(0),   // 0: sallyport.tokensvc.v1.SendTextResponse.Outcome
 	(Delivery_State)(0),             // 1: sallyport.tokensvc.v1.Delivery.State
@@ -1673,55 +1777,59 @@ var file_tokensvcpb_tokensvc_proto_goTypes = []any{
 	(*Registration)(nil),            // 6: sallyport.tokensvc.v1.Registration
 	(*FinishEnrolmentRequest)(nil),  // 7: sallyport.tokensvc.v1.FinishEnrolmentRequest
 	(*FinishEnrolmentResponse)(nil), // 8: sallyport.tokensvc.v1.FinishEnrolmentResponse
-	(*RemoveDeviceRequest)(nil),     // 9: sallyport.tokensvc.v1.RemoveDeviceRequest
-	(*RemoveDeviceResponse)(nil),    // 10: sallyport.tokensvc.v1.RemoveDeviceResponse
-	(*FindUnclaimedRequest)(nil),    // 11: sallyport.tokensvc.v1.FindUnclaimedRequest
-	(*UnclaimedApp)(nil),            // 12: sallyport.tokensvc.v1.UnclaimedApp
-	(*InviteUnclaimedRequest)(nil),  // 13: sallyport.tokensvc.v1.InviteUnclaimedRequest
-	(*InviteUnclaimedResponse)(nil), // 14: sallyport.tokensvc.v1.InviteUnclaimedResponse
-	(*CreateChallengeRequest)(nil),  // 15: sallyport.tokensvc.v1.CreateChallengeRequest
-	(*CreateChallengeResponse)(nil), // 16: sallyport.tokensvc.v1.CreateChallengeResponse
-	(*WatchChallengeRequest)(nil),   // 17: sallyport.tokensvc.v1.WatchChallengeRequest
-	(*CancelChallengeRequest)(nil),  // 18: sallyport.tokensvc.v1.CancelChallengeRequest
-	(*CancelChallengeResponse)(nil), // 19: sallyport.tokensvc.v1.CancelChallengeResponse
-	(*SendTextRequest)(nil),         // 20: sallyport.tokensvc.v1.SendTextRequest
-	(*TextGateway)(nil),             // 21: sallyport.tokensvc.v1.TextGateway
-	(*SendTextResponse)(nil),        // 22: sallyport.tokensvc.v1.SendTextResponse
-	(*ChallengeEvent)(nil),          // 23: sallyport.tokensvc.v1.ChallengeEvent
-	(*Delivery)(nil),                // 24: sallyport.tokensvc.v1.Delivery
-	(*Answer)(nil),                  // 25: sallyport.tokensvc.v1.Answer
-	(*Ended)(nil),                   // 26: sallyport.tokensvc.v1.Ended
+	(*DeviceAppRequest)(nil),        // 9: sallyport.tokensvc.v1.DeviceAppRequest
+	(*DeviceAppResponse)(nil),       // 10: sallyport.tokensvc.v1.DeviceAppResponse
+	(*RemoveDeviceRequest)(nil),     // 11: sallyport.tokensvc.v1.RemoveDeviceRequest
+	(*RemoveDeviceResponse)(nil),    // 12: sallyport.tokensvc.v1.RemoveDeviceResponse
+	(*FindUnclaimedRequest)(nil),    // 13: sallyport.tokensvc.v1.FindUnclaimedRequest
+	(*UnclaimedApp)(nil),            // 14: sallyport.tokensvc.v1.UnclaimedApp
+	(*InviteUnclaimedRequest)(nil),  // 15: sallyport.tokensvc.v1.InviteUnclaimedRequest
+	(*InviteUnclaimedResponse)(nil), // 16: sallyport.tokensvc.v1.InviteUnclaimedResponse
+	(*CreateChallengeRequest)(nil),  // 17: sallyport.tokensvc.v1.CreateChallengeRequest
+	(*CreateChallengeResponse)(nil), // 18: sallyport.tokensvc.v1.CreateChallengeResponse
+	(*WatchChallengeRequest)(nil),   // 19: sallyport.tokensvc.v1.WatchChallengeRequest
+	(*CancelChallengeRequest)(nil),  // 20: sallyport.tokensvc.v1.CancelChallengeRequest
+	(*CancelChallengeResponse)(nil), // 21: sallyport.tokensvc.v1.CancelChallengeResponse
+	(*SendTextRequest)(nil),         // 22: sallyport.tokensvc.v1.SendTextRequest
+	(*TextGateway)(nil),             // 23: sallyport.tokensvc.v1.TextGateway
+	(*SendTextResponse)(nil),        // 24: sallyport.tokensvc.v1.SendTextResponse
+	(*ChallengeEvent)(nil),          // 25: sallyport.tokensvc.v1.ChallengeEvent
+	(*Delivery)(nil),                // 26: sallyport.tokensvc.v1.Delivery
+	(*Answer)(nil),                  // 27: sallyport.tokensvc.v1.Answer
+	(*Ended)(nil),                   // 28: sallyport.tokensvc.v1.Ended
 }
 var file_tokensvcpb_tokensvc_proto_depIdxs = []int32{
-	21, // 0: sallyport.tokensvc.v1.SendTextRequest.gateway:type_name -> sallyport.tokensvc.v1.TextGateway
+	23, // 0: sallyport.tokensvc.v1.SendTextRequest.gateway:type_name -> sallyport.tokensvc.v1.TextGateway
 	0,  // 1: sallyport.tokensvc.v1.SendTextResponse.outcome:type_name -> sallyport.tokensvc.v1.SendTextResponse.Outcome
-	24, // 2: sallyport.tokensvc.v1.ChallengeEvent.delivery:type_name -> sallyport.tokensvc.v1.Delivery
-	25, // 3: sallyport.tokensvc.v1.ChallengeEvent.answer:type_name -> sallyport.tokensvc.v1.Answer
-	26, // 4: sallyport.tokensvc.v1.ChallengeEvent.ended:type_name -> sallyport.tokensvc.v1.Ended
+	26, // 2: sallyport.tokensvc.v1.ChallengeEvent.delivery:type_name -> sallyport.tokensvc.v1.Delivery
+	27, // 3: sallyport.tokensvc.v1.ChallengeEvent.answer:type_name -> sallyport.tokensvc.v1.Answer
+	28, // 4: sallyport.tokensvc.v1.ChallengeEvent.ended:type_name -> sallyport.tokensvc.v1.Ended
 	1,  // 5: sallyport.tokensvc.v1.Delivery.state:type_name -> sallyport.tokensvc.v1.Delivery.State
 	2,  // 6: sallyport.tokensvc.v1.Ended.reason:type_name -> sallyport.tokensvc.v1.Ended.Reason
 	3,  // 7: sallyport.tokensvc.v1.TokenService.CreateEnrolment:input_type -> sallyport.tokensvc.v1.CreateEnrolmentRequest
 	5,  // 8: sallyport.tokensvc.v1.TokenService.AwaitEnrolment:input_type -> sallyport.tokensvc.v1.AwaitEnrolmentRequest
 	7,  // 9: sallyport.tokensvc.v1.TokenService.FinishEnrolment:input_type -> sallyport.tokensvc.v1.FinishEnrolmentRequest
-	9,  // 10: sallyport.tokensvc.v1.TokenService.RemoveDevice:input_type -> sallyport.tokensvc.v1.RemoveDeviceRequest
-	11, // 11: sallyport.tokensvc.v1.TokenService.FindUnclaimed:input_type -> sallyport.tokensvc.v1.FindUnclaimedRequest
-	13, // 12: sallyport.tokensvc.v1.TokenService.InviteUnclaimed:input_type -> sallyport.tokensvc.v1.InviteUnclaimedRequest
-	15, // 13: sallyport.tokensvc.v1.TokenService.CreateChallenge:input_type -> sallyport.tokensvc.v1.CreateChallengeRequest
-	17, // 14: sallyport.tokensvc.v1.TokenService.WatchChallenge:input_type -> sallyport.tokensvc.v1.WatchChallengeRequest
-	18, // 15: sallyport.tokensvc.v1.TokenService.CancelChallenge:input_type -> sallyport.tokensvc.v1.CancelChallengeRequest
-	20, // 16: sallyport.tokensvc.v1.TokenService.SendText:input_type -> sallyport.tokensvc.v1.SendTextRequest
-	4,  // 17: sallyport.tokensvc.v1.TokenService.CreateEnrolment:output_type -> sallyport.tokensvc.v1.CreateEnrolmentResponse
-	6,  // 18: sallyport.tokensvc.v1.TokenService.AwaitEnrolment:output_type -> sallyport.tokensvc.v1.Registration
-	8,  // 19: sallyport.tokensvc.v1.TokenService.FinishEnrolment:output_type -> sallyport.tokensvc.v1.FinishEnrolmentResponse
-	10, // 20: sallyport.tokensvc.v1.TokenService.RemoveDevice:output_type -> sallyport.tokensvc.v1.RemoveDeviceResponse
-	12, // 21: sallyport.tokensvc.v1.TokenService.FindUnclaimed:output_type -> sallyport.tokensvc.v1.UnclaimedApp
-	14, // 22: sallyport.tokensvc.v1.TokenService.InviteUnclaimed:output_type -> sallyport.tokensvc.v1.InviteUnclaimedResponse
-	16, // 23: sallyport.tokensvc.v1.TokenService.CreateChallenge:output_type -> sallyport.tokensvc.v1.CreateChallengeResponse
-	23, // 24: sallyport.tokensvc.v1.TokenService.WatchChallenge:output_type -> sallyport.tokensvc.v1.ChallengeEvent
-	19, // 25: sallyport.tokensvc.v1.TokenService.CancelChallenge:output_type -> sallyport.tokensvc.v1.CancelChallengeResponse
-	22, // 26: sallyport.tokensvc.v1.TokenService.SendText:output_type -> sallyport.tokensvc.v1.SendTextResponse
-	17, // [17:27] is the sub-list for method output_type
-	7,  // [7:17] is the sub-list for method input_type
+	9,  // 10: sallyport.tokensvc.v1.TokenService.DeviceApp:input_type -> sallyport.tokensvc.v1.DeviceAppRequest
+	11, // 11: sallyport.tokensvc.v1.TokenService.RemoveDevice:input_type -> sallyport.tokensvc.v1.RemoveDeviceRequest
+	13, // 12: sallyport.tokensvc.v1.TokenService.FindUnclaimed:input_type -> sallyport.tokensvc.v1.FindUnclaimedRequest
+	15, // 13: sallyport.tokensvc.v1.TokenService.InviteUnclaimed:input_type -> sallyport.tokensvc.v1.InviteUnclaimedRequest
+	17, // 14: sallyport.tokensvc.v1.TokenService.CreateChallenge:input_type -> sallyport.tokensvc.v1.CreateChallengeRequest
+	19, // 15: sallyport.tokensvc.v1.TokenService.WatchChallenge:input_type -> sallyport.tokensvc.v1.WatchChallengeRequest
+	20, // 16: sallyport.tokensvc.v1.TokenService.CancelChallenge:input_type -> sallyport.tokensvc.v1.CancelChallengeRequest
+	22, // 17: sallyport.tokensvc.v1.TokenService.SendText:input_type -> sallyport.tokensvc.v1.SendTextRequest
+	4,  // 18: sallyport.tokensvc.v1.TokenService.CreateEnrolment:output_type -> sallyport.tokensvc.v1.CreateEnrolmentResponse
+	6,  // 19: sallyport.tokensvc.v1.TokenService.AwaitEnrolment:output_type -> sallyport.tokensvc.v1.Registration
+	8,  // 20: sallyport.tokensvc.v1.TokenService.FinishEnrolment:output_type -> sallyport.tokensvc.v1.FinishEnrolmentResponse
+	10, // 21: sallyport.tokensvc.v1.TokenService.DeviceApp:output_type -> sallyport.tokensvc.v1.DeviceAppResponse
+	12, // 22: sallyport.tokensvc.v1.TokenService.RemoveDevice:output_type -> sallyport.tokensvc.v1.RemoveDeviceResponse
+	14, // 23: sallyport.tokensvc.v1.TokenService.FindUnclaimed:output_type -> sallyport.tokensvc.v1.UnclaimedApp
+	16, // 24: sallyport.tokensvc.v1.TokenService.InviteUnclaimed:output_type -> sallyport.tokensvc.v1.InviteUnclaimedResponse
+	18, // 25: sallyport.tokensvc.v1.TokenService.CreateChallenge:output_type -> sallyport.tokensvc.v1.CreateChallengeResponse
+	25, // 26: sallyport.tokensvc.v1.TokenService.WatchChallenge:output_type -> sallyport.tokensvc.v1.ChallengeEvent
+	21, // 27: sallyport.tokensvc.v1.TokenService.CancelChallenge:output_type -> sallyport.tokensvc.v1.CancelChallengeResponse
+	24, // 28: sallyport.tokensvc.v1.TokenService.SendText:output_type -> sallyport.tokensvc.v1.SendTextResponse
+	18, // [18:29] is the sub-list for method output_type
+	7,  // [7:18] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
 	7,  // [7:7] is the sub-list for extension extendee
 	0,  // [0:7] is the sub-list for field type_name
@@ -1732,7 +1840,7 @@ func file_tokensvcpb_tokensvc_proto_init() {
 	if File_tokensvcpb_tokensvc_proto != nil {
 		return
 	}
-	file_tokensvcpb_tokensvc_proto_msgTypes[20].OneofWrappers = []any{
+	file_tokensvcpb_tokensvc_proto_msgTypes[22].OneofWrappers = []any{
 		(*ChallengeEvent_Delivery)(nil),
 		(*ChallengeEvent_Answer)(nil),
 		(*ChallengeEvent_Ended)(nil),
@@ -1743,7 +1851,7 @@ func file_tokensvcpb_tokensvc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tokensvcpb_tokensvc_proto_rawDesc), len(file_tokensvcpb_tokensvc_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

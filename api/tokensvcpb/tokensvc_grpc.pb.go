@@ -26,6 +26,7 @@ const (
 	TokenService_CreateEnrolment_FullMethodName = "/sallyport.tokensvc.v1.TokenService/CreateEnrolment"
 	TokenService_AwaitEnrolment_FullMethodName  = "/sallyport.tokensvc.v1.TokenService/AwaitEnrolment"
 	TokenService_FinishEnrolment_FullMethodName = "/sallyport.tokensvc.v1.TokenService/FinishEnrolment"
+	TokenService_DeviceApp_FullMethodName       = "/sallyport.tokensvc.v1.TokenService/DeviceApp"
 	TokenService_RemoveDevice_FullMethodName    = "/sallyport.tokensvc.v1.TokenService/RemoveDevice"
 	TokenService_FindUnclaimed_FullMethodName   = "/sallyport.tokensvc.v1.TokenService/FindUnclaimed"
 	TokenService_InviteUnclaimed_FullMethodName = "/sallyport.tokensvc.v1.TokenService/InviteUnclaimed"
@@ -45,6 +46,8 @@ type TokenServiceClient interface {
 	AwaitEnrolment(ctx context.Context, in *AwaitEnrolmentRequest, opts ...grpc.CallOption) (*Registration, error)
 	// Tells the device whether the appliance accepted it, and activates it.
 	FinishEnrolment(ctx context.Context, in *FinishEnrolmentRequest, opts ...grpc.CallOption) (*FinishEnrolmentResponse, error)
+	// What a device says of its app, when that has changed since the device answered last.
+	DeviceApp(ctx context.Context, in *DeviceAppRequest, opts ...grpc.CallOption) (*DeviceAppResponse, error)
 	// Forgets a device: its push address and its pending challenges.
 	RemoveDevice(ctx context.Context, in *RemoveDeviceRequest, opts ...grpc.CallOption) (*RemoveDeviceResponse, error)
 	// Finds an app that shows a serial number and belongs to nobody yet. NOT_FOUND when none does. The appliance checks
@@ -99,6 +102,16 @@ func (c *tokenServiceClient) FinishEnrolment(ctx context.Context, in *FinishEnro
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(FinishEnrolmentResponse)
 	err := c.cc.Invoke(ctx, TokenService_FinishEnrolment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) DeviceApp(ctx context.Context, in *DeviceAppRequest, opts ...grpc.CallOption) (*DeviceAppResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeviceAppResponse)
+	err := c.cc.Invoke(ctx, TokenService_DeviceApp_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +207,8 @@ type TokenServiceServer interface {
 	AwaitEnrolment(context.Context, *AwaitEnrolmentRequest) (*Registration, error)
 	// Tells the device whether the appliance accepted it, and activates it.
 	FinishEnrolment(context.Context, *FinishEnrolmentRequest) (*FinishEnrolmentResponse, error)
+	// What a device says of its app, when that has changed since the device answered last.
+	DeviceApp(context.Context, *DeviceAppRequest) (*DeviceAppResponse, error)
 	// Forgets a device: its push address and its pending challenges.
 	RemoveDevice(context.Context, *RemoveDeviceRequest) (*RemoveDeviceResponse, error)
 	// Finds an app that shows a serial number and belongs to nobody yet. NOT_FOUND when none does. The appliance checks
@@ -232,6 +247,9 @@ func (UnimplementedTokenServiceServer) AwaitEnrolment(context.Context, *AwaitEnr
 }
 func (UnimplementedTokenServiceServer) FinishEnrolment(context.Context, *FinishEnrolmentRequest) (*FinishEnrolmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method FinishEnrolment not implemented")
+}
+func (UnimplementedTokenServiceServer) DeviceApp(context.Context, *DeviceAppRequest) (*DeviceAppResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeviceApp not implemented")
 }
 func (UnimplementedTokenServiceServer) RemoveDevice(context.Context, *RemoveDeviceRequest) (*RemoveDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveDevice not implemented")
@@ -325,6 +343,24 @@ func _TokenService_FinishEnrolment_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(TokenServiceServer).FinishEnrolment(ctx, req.(*FinishEnrolmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenService_DeviceApp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeviceAppRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).DeviceApp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_DeviceApp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).DeviceApp(ctx, req.(*DeviceAppRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -466,6 +502,10 @@ var TokenService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "FinishEnrolment",
 			Handler:    _TokenService_FinishEnrolment_Handler,
+		},
+		{
+			MethodName: "DeviceApp",
+			Handler:    _TokenService_DeviceApp_Handler,
 		},
 		{
 			MethodName: "RemoveDevice",

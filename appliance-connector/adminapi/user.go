@@ -127,6 +127,9 @@ type device struct {
 	Name     string             `json:"name"`
 	Platform string             `json:"platform"`
 	Enrolled *time.Time         `json:"enrolled,omitempty"`
+	// AppVersion is what the device says; NumberMatching whether its app can ask for a number.
+	AppVersion     string `json:"appVersion,omitempty"`
+	NumberMatching bool   `json:"numberMatching"`
 }
 
 func (c *call) listDevices() error {
@@ -135,7 +138,7 @@ func (c *call) listDevices() error {
 		return err
 	}
 	return part(c, list, func(d sallyport.Device) string { return newestFirst(d.Enrolled, string(d.ID)) }, func(d sallyport.Device) device {
-		return device{ID: d.ID, Name: d.Name, Platform: d.Platform, Enrolled: stamp(d.Enrolled)}
+		return device{ID: d.ID, Name: d.Name, Platform: d.Platform, Enrolled: stamp(d.Enrolled), AppVersion: d.App.Version, NumberMatching: !d.App.WithoutNumberMatching}
 	})
 }
 

@@ -260,12 +260,16 @@ func accountBadge(s sallyport.UserState) Badge {
 }
 
 func (r *request) secondFactorCard(d userData) Card {
-	t := &Table{ID: "devices", Caption: "Devices", Columns: []Column{{Label: "Device"}, {Label: "Kind"}, {Label: "Enrolled"}, {}},
+	t := &Table{ID: "devices", Caption: "Devices", Columns: []Column{{Label: "Device"}, {Label: "Kind"}, {Label: "App"}, {Label: "Enrolled"}, {}},
 		Empty: Empty{Title: "No device", Text: "This user has not enrolled the app. At the gateway the enrol rule says what happens; meanwhile a temporary code helps."}}
 	for _, v := range d.devices {
-		row := []Cell{{Text: v.Name}, {Text: v.Platform}, {Time: v.Enrolled}, {}}
+		app := Cell{Text: orNone(v.App.Version)}
+		if v.App.WithoutNumberMatching {
+			app.Sub = "cannot match numbers: to be updated"
+		}
+		row := []Cell{{Text: v.Name}, {Text: v.Platform}, app, {Time: v.Enrolled}, {}}
 		if r.May("DeleteDevice") {
-			row[3] = Cell{Text: "Delete", Dialog: "delete-" + string(v.ID), Danger: true}
+			row[4] = Cell{Text: "Delete", Dialog: "delete-" + string(v.ID), Danger: true}
 		}
 		t.Rows = append(t.Rows, row)
 	}

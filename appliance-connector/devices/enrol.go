@@ -79,9 +79,15 @@ func (e Enrolment) check(r *tokensvcpb.Registration, now time.Time) (sallyport.D
 	if string(id) != r.GetDeviceId() || !reg.ProofHolds(keys.Proof, r.GetProof()) {
 		return refused("proof does not hold")
 	}
+	var app sallyport.App
+	if box := r.GetApp(); len(box) > 0 {
+		if app, err = deviceproto.OpenApp(keys.Details, r.GetPublicKey(), id, box); err != nil {
+			return refused("what is said of the app does not hold")
+		}
+	}
 	return sallyport.Device{
 		ID: id, Account: e.Account, Name: r.GetName(), Platform: r.GetPlatform(), PublicKey: r.GetPublicKey(),
-		Seed: keys.Seed, DetailsKey: keys.Details, Enrolled: now,
+		Seed: keys.Seed, DetailsKey: keys.Details, Enrolled: now, App: app,
 	}, nil
 }
 
@@ -94,6 +100,17 @@ func (c *Client) finish(ctx context.Context, e Enrolment, box []byte) error {
 		return fmt.Errorf("finish enrolment: %w", err)
 	}
 	return nil
+}
+
+// App asks what a device says of its app, sealed by the device; empty: nothing.
+func (c *Client) App(ctx context.Context, id sallyport.DeviceID) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	a, err := c.rpc.DeviceApp(ctx, &tokensvcpb.DeviceAppRequest{DeviceId: string(id)})
+	if err != nil {
+		return nil, fmt.Errorf("ask for device's app: %w", err)
+	}
+	return a.GetSealed(), nil
 }
 
 // Remove has the token service forget a device.

@@ -55,6 +55,7 @@ func (e *Engine) decide(ctx context.Context, s State, account sallyport.Account,
 	if err != nil {
 		return State{}, err
 	}
+	standing.Devices = e.updated(ctx, standing)
 	d := policy.Decide(policy.Input{
 		Account: s.Account, Known: true, Standing: standing, Integration: a.Integration, Door: s.door(), Page: pageHost(s.Origin), Now: e.Now(),
 	})
@@ -123,6 +124,10 @@ func (e *Engine) ask(ctx context.Context, s State, d policy.Decision, devices []
 	case a.Choose && s.takes(sallyport.MethodPush) && s.takesCode():
 		s.Kind, s.Until = sallyport.PromptChoose, s.End
 		return s.next(), nil
+	}
+	if d.OldApp && s.Methods[0] == sallyport.MethodCode {
+		s.Used = sallyport.MethodCode
+		return e.askCode(s, sallyport.ReasonUpdateApp), nil
 	}
 	return e.turnTo(ctx, s, s.Methods[0], devices)
 }

@@ -106,9 +106,11 @@ type Config struct {
 	Directory Directory
 	Standings Standings
 	// Admitter is nil where nobody is taken into the list of users who logs in.
-	Admitter       Admitter
-	Devices        Devices
-	Challenges     Challenges
+	Admitter   Admitter
+	Devices    Devices
+	Challenges Challenges
+	// DeviceApps is nil where devices say nothing of their apps.
+	DeviceApps     DeviceApps
 	Codes          Codes
 	TemporaryCodes TemporaryCodes
 	Tokens         Tokens

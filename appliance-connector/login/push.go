@@ -32,7 +32,11 @@ func (e *Engine) push(ctx context.Context, s State, devices []sallyport.Device) 
 		e.log(ctx, s, "push not asked for", "step", 6, "account", s.Account, "why", why)
 		return e.askCode(s, sallyport.ReasonBlocked), nil
 	}
-	d := devices[0]
+	d, can := s.asked(devices)
+	if !can { // enrolled meanwhile
+		s.Used = sallyport.MethodCode
+		return e.askCode(s, sallyport.ReasonUpdateApp), nil
+	}
 	s.Pushes++
 	s.Used = sallyport.MethodPush
 	s.Device, s.DeviceName, s.Delivery = d.ID, d.Name, ""
@@ -76,6 +80,9 @@ func (e *Engine) answered(ctx context.Context, s State, box []byte) (State, erro
 		e.Log.WarnContext(ctx, "approval refused: the device's signature or what it answered does not hold",
 			"login", s.Login, "support_code", s.Support, "device", s.Device, "err", err)
 		return e.deny(ctx, s, sallyport.ReasonBadApproval, ""), nil
+	}
+	if a.App != nil {
+		e.keepApp(ctx, d, *a.App)
 	}
 	e.log(ctx, s, "device answered", "step", 10, "account", s.Account, "decision", a.Decision)
 	switch {

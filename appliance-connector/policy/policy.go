@@ -56,6 +56,8 @@ type Decision struct {
 	Methods []sallyport.Method
 	// NumberMatching: a push shows a number that has to be typed in the app.
 	NumberMatching bool
+	// OldApp: no push is asked for, since the user's apps are too old to ask for the number.
+	OldApp bool
 	// Enrolment is what the user may or must enrol; nil: nothing is offered.
 	Enrolment *Enrolment
 	// Steps say how the decision came about, in the order in which it did; the last one is the decision.

@@ -70,7 +70,7 @@ func (w *weighing) nonLicensed() {
 		w.refuse(sallyport.ReasonNotAllowed, fmt.Sprintf("The integration %q does not admit users without a licence.", w.Integration.Nickname))
 	case w.has.Apps > 0:
 		w.say("The user has enrolled the app.", "Who has enrolled the app no longer gets in with the password alone, with a licence or without.")
-		w.askFor(w.order(append(appMethods(), w.temporaryMethod()...)))
+		w.askFor(w.order(append(w.appMethods(), w.temporaryMethod()...)))
 	default:
 		w.d.Outcome = Password
 		w.say("The login is granted on the password alone.", fmt.Sprintf("The integration %q admits users without a licence.", w.Integration.Nickname))
@@ -121,7 +121,7 @@ func (w *weighing) methods() []sallyport.Method {
 		}
 	}
 	one := func(m sallyport.Method) []sallyport.Method { return []sallyport.Method{m} }
-	add(w.has.Apps > 0, appMethods(), sallyport.PasswordAndApp)
+	add(w.has.Apps > 0, w.appMethods(), sallyport.PasswordAndApp)
 	add(w.passkey() && w.Door == sallyport.DoorOverlay, one(sallyport.MethodPasskey), sallyport.PasswordAndPasskey)
 	add(w.has.Phones > 0, one(sallyport.MethodSMS), sallyport.PasswordAndSMS)
 	add(w.has.OTP, one(sallyport.MethodOTP), sallyport.PasswordAndOTP, sallyport.PINAndOTP, sallyport.OTPAlone)
@@ -134,7 +134,19 @@ func (w *weighing) passkey() bool {
 	return w.has.Passkeys > 0 && (w.Page == "" || w.has.PasskeyAt(w.Page))
 }
 
-func appMethods() []sallyport.Method {
+// appMethods are a push and the token code; the token code alone where a number has to be typed in the app, and the user's apps are all
+// too old to ask for it.
+func (w *weighing) appMethods() []sallyport.Method {
+	if w.Standing.Workflow.NumberMatching && TooOld(w.Standing.Devices) {
+		w.d.OldApp = true
+		version := w.Standing.Devices[0].App.Version
+		if version != "" {
+			version = ", version " + version + ","
+		}
+		w.say("No push is sent to the app: its token code is asked for.", fmt.Sprintf("Number matching is required, and the app on %s%s is too old to ask for the number. The user should update it.",
+			w.Standing.Devices[0].Name, version))
+		return []sallyport.Method{sallyport.MethodCode}
+	}
 	return []sallyport.Method{sallyport.MethodPush, sallyport.MethodCode}
 }
 
@@ -237,4 +249,9 @@ func list(names []string) string {
 		return strings.Join(names, "")
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+// TooOld reports whether there are devices, and the apps on all of them cannot ask for a number.
+func TooOld(devices []sallyport.Device) bool {
+	return len(devices) > 0 && !slices.ContainsFunc(devices, func(d sallyport.Device) bool { return !d.App.WithoutNumberMatching })
 }

@@ -43,6 +43,10 @@ func words(why sallyport.Reason) string {
 		return "Questions to the phone are held back for a while. Type the code that the app shows."
 	case sallyport.ReasonSMSFailed:
 		return "The message with the code could not be sent. Try again, or use another way."
+	case sallyport.ReasonUpdateApp:
+		return "The app on your phone is too old to ask you there. Type the code that it shows, and update the app."
+	case sallyport.ReasonUnknownSerial:
+		return "No open app has this serial number. Check it, and leave the app open on it."
 	case sallyport.ReasonEnrolFailed:
 		return "This was not right, or took too long. Please try again."
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport"
 )
 
-const deviceColumns = `id, account, name, platform, public_key, sealed_seed, sealed_details_key, enrolled`
+const deviceColumns = `id, account, name, platform, public_key, sealed_seed, sealed_details_key, enrolled, app_version, without_number_matching`
 
 // DevicePage asks for a part of all devices, in the order of account and id.
 type DevicePage struct {
@@ -89,14 +89,15 @@ func (s *Store) PutDevice(ctx context.Context, d sallyport.Device) error {
 			return err
 		}
 		result, err := tx.ExecContext(ctx, `
-			INSERT INTO devices (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			INSERT INTO devices (`+deviceColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, platform = excluded.platform,
 				public_key = excluded.public_key, sealed_seed = excluded.sealed_seed,
-				sealed_details_key = excluded.sealed_details_key, enrolled = excluded.enrolled
+				sealed_details_key = excluded.sealed_details_key, enrolled = excluded.enrolled,
+				app_version = excluded.app_version, without_number_matching = excluded.without_number_matching
 			WHERE devices.account = excluded.account`,
 			string(d.ID), string(d.Account), d.Name, d.Platform, d.PublicKey,
 			s.box.seal(devicePlace(d, "sealed_seed"), d.Seed),
-			s.box.seal(devicePlace(d, "sealed_details_key"), d.DetailsKey), micros(d.Enrolled))
+			s.box.seal(devicePlace(d, "sealed_details_key"), d.DetailsKey), micros(d.Enrolled), d.App.Version, bit(d.App.WithoutNumberMatching))
 		if err != nil {
 			return err
 		}
@@ -119,6 +120,17 @@ func (s *Store) PutDevice(ctx context.Context, d sallyport.Device) error {
 		}
 		return tx.record("device.change", string(d.Account), string(d.ID), before[0], d)
 	})
+}
+
+// SetDeviceApp keeps what a device says of its app. That the device is not there (any more) is no error.
+func (s *Store) SetDeviceApp(ctx context.Context, id sallyport.DeviceID, a sallyport.App) error {
+	if err := first(checkID("device", string(id)), checkApp(a)); err != nil {
+		return err
+	}
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	_, err := s.engine.exec(ctx, `UPDATE devices SET app_version = $2, without_number_matching = $3 WHERE id = $1`, string(id), a.Version, bit(a.WithoutNumberMatching))
+	return s.engine.failure("keep device's app", err)
 }
 
 // DeleteDevice removes a device, or says not_found.
@@ -154,11 +166,12 @@ func (s *Store) deviceIn(ctx context.Context, tx *sql.Tx, id sallyport.DeviceID)
 }
 
 func (s *Store) scanDevice(rows *sql.Rows) (d sallyport.Device, err error) {
-	var enrolled int64
+	var enrolled, without int64
 	var seed, details []byte
-	if err := rows.Scan(&d.ID, &d.Account, &d.Name, &d.Platform, &d.PublicKey, &seed, &details, &enrolled); err != nil {
+	if err := rows.Scan(&d.ID, &d.Account, &d.Name, &d.Platform, &d.PublicKey, &seed, &details, &enrolled, &d.App.Version, &without); err != nil {
 		return d, err
 	}
+	d.App.WithoutNumberMatching = without != 0
 	d.Enrolled = fromMicros(enrolled)
 	if d.Seed, err = s.box.open(devicePlace(d, "sealed_seed"), seed); err != nil {
 		return d, err
@@ -186,10 +199,18 @@ func checkDevice(d sallyport.Device) error {
 		checkID("device", string(d.ID)),
 		checkAccount(d.Account),
 		checkText("device's name", d.Name, maxName),
+		checkApp(d.App),
 		checkSize("device's public key", len(d.PublicKey), 1, maxPublicKey),
 		checkSize("device's seed", len(d.Seed), 20, 20),
 		checkSize("device's details key", len(d.DetailsKey), 32, 32),
 	)
+}
+
+func checkApp(a sallyport.App) error {
+	if a.Version == "" {
+		return nil
+	}
+	return checkText("version of the app", a.Version, maxName)
 }
 
 // deleteOne runs a DELETE that must hit a row.

@@ -26,7 +26,7 @@ var accountStanding = fmt.Sprintf(`
 		COALESCE(u.second_factor_since, 0), COALESCE(u.created, 0), COALESCE(u.synchronised, 0), COALESCE(u.version, 0),
 		COALESCE(t.id, ''), COALESCE(t.issued, 0), COALESCE(t.expires, 0), COALESCE(t.issued_by, ''),
 		COALESCE(d.id, ''), COALESCE(d.account, ''), COALESCE(d.name, ''), COALESCE(d.platform, ''), d.public_key, d.sealed_seed,
-		d.sealed_details_key, COALESCE(d.enrolled, 0)
+		d.sealed_details_key, COALESCE(d.enrolled, 0), COALESCE(d.app_version, ''), COALESCE(d.without_number_matching, 0)
 	FROM revision r
 	LEFT JOIN users u ON u.account = $1
 	LEFT JOIN temporary_codes t ON t.account = $1 AND t.sealed_code IS NOT NULL
@@ -63,7 +63,7 @@ func (s *Store) AccountStanding(ctx context.Context, account sallyport.AccountNa
 
 func (s *Store) scanStanding(rows *sql.Rows, account sallyport.AccountName, into *sallyport.Standing) (revision int64, d sallyport.Device, err error) {
 	var u sallyport.User
-	var since, created, synchronised, issued, expires, enrolled, tokens, pins int64
+	var since, created, synchronised, issued, expires, enrolled, tokens, pins, without int64
 	var seed, details []byte
 	var hosts string
 	t := sallyport.TemporaryCode{Account: account}
@@ -71,7 +71,7 @@ func (s *Store) scanStanding(rows *sql.Rows, account sallyport.AccountName, into
 		&u.ID, &u.Domain, &u.GUID, &u.Account, &u.UPN, &u.DN, &u.DisplayName, &u.Mail, &u.State, &u.Policy, &u.PolicyFrom,
 		&since, &created, &synchronised, &u.Version,
 		&t.ID, &issued, &expires, &t.By,
-		&d.ID, &d.Account, &d.Name, &d.Platform, &d.PublicKey, &seed, &details, &enrolled); err != nil {
+		&d.ID, &d.Account, &d.Name, &d.Platform, &d.PublicKey, &seed, &details, &enrolled, &d.App.Version, &without); err != nil {
 		return 0, d, err
 	}
 	into.Has.PasskeyHosts = strings.Fields(hosts)
@@ -87,7 +87,7 @@ func (s *Store) scanStanding(rows *sql.Rows, account sallyport.AccountName, into
 	if d.ID == "" {
 		return revision, d, nil
 	}
-	d.Enrolled = fromMicros(enrolled)
+	d.Enrolled, d.App.WithoutNumberMatching = fromMicros(enrolled), without != 0
 	if d.Seed, err = s.box.open(devicePlace(d, "sealed_seed"), seed); err != nil {
 		return 0, d, err
 	}

@@ -22,6 +22,7 @@ import (
 // deviceCommands is what the commands of the command-line device share.
 type deviceCommands struct {
 	dir  string
+	old  bool // acts as an app without number matching
 	out  output
 	now  func() time.Time
 	http *http.Client
@@ -47,6 +48,7 @@ Who can read the files can sign in in your name. Keep them on a machine that is 
 	}
 	c.PersistentFlags().StringVar(&a.dir, "store", "", "folder of the accounts (default: sallyport-authenticator in your configuration folder)")
 	_ = c.MarkPersistentFlagDirname("store")
+	c.PersistentFlags().BoolVar(&a.old, "without-number-matching", false, "act as an app that is too old to ask for the number of a sign-in page")
 	c.AddCommand(a.enrolCommand(), a.serialCommand(), a.listCommand(), a.codeCommand(), a.removeCommand(),
 		a.pendingCommand(), a.watchCommand(), a.approveCommand(), a.denyCommand())
 	return c
@@ -66,6 +68,19 @@ func (a *deviceCommands) open() (*devicestore.Store, error) {
 
 func (a *deviceCommands) client(acc devicestore.Account) *deviceproto.Client {
 	return &deviceproto.Client{Base: acc.Base, Tenant: acc.Tenant, Key: acc.Key, HTTP: a.http, Now: a.now}
+}
+
+// app is what this device says of its app.
+func (a *deviceCommands) app() sallyport.App {
+	return sallyport.App{Version: appVersion(), WithoutNumberMatching: a.old}
+}
+
+// tellApp says what this app is, in case that has changed. What comes of it shows at the next sign-in.
+func (a *deviceCommands) tellApp(ctx context.Context, client *deviceproto.Client, acc devicestore.Account) {
+	box, err := deviceproto.SealApp(acc.Key, acc.Details, a.app(), a.now())
+	if err == nil {
+		_ = client.SetApp(ctx, box) // told again the next time; an older service knows no such thing
+	}
 }
 
 // account finds the one account that name means; with name "" the only one there is.

@@ -17,6 +17,8 @@ import (
 
 const answerTries = 3
 
+var errTooOld = sallyport.Errorf(sallyport.CodeUnsupported, "This app is too old to ask for the number of the sign-in page. Type the token code there.", nil)
+
 func (a *deviceCommands) approveCommand() *cobra.Command {
 	var account, number string
 	c := &cobra.Command{
@@ -35,6 +37,9 @@ page can say.`,
 			one, err := a.find(c, strings.Join(args, ""), account)
 			if err != nil {
 				return err
+			}
+			if a.old && one.details.Digits > 0 {
+				return errTooOld
 			}
 			if number == "" && one.details.Digits > 0 {
 				if number, err = a.askNumber(c, one); err != nil {
@@ -162,9 +167,10 @@ type answerView struct {
 }
 
 func (a *deviceCommands) answer(c *cobra.Command, one waiting, decision sallyport.Decision, number string) error {
+	app := a.app()
 	box, err := deviceproto.SealAnswer(one.account.Key, one.account.Details, deviceproto.Answer{
 		Challenge: one.id, Decision: decision, Number: number,
-		User: one.details.User, Application: one.details.Application, At: a.now(),
+		User: one.details.User, Application: one.details.Application, At: a.now(), App: &app,
 	})
 	if err != nil {
 		return fmt.Errorf("make answer: %w", err)

@@ -114,8 +114,12 @@ func (a *deviceCommands) prepare(store *devicestore.Store, link deviceproto.Link
 // forgotten.
 func (a *deviceCommands) finish(ctx context.Context, c *cobra.Command, store *devicestore.Store, acc devicestore.Account) (devicestore.Account, error) {
 	client := a.client(acc)
-	about := deviceproto.About{Name: acc.Name, Platform: "cli", AppVersion: appVersion(), Push: deviceproto.Push{Provider: deviceproto.ProviderNone}}
-	err := client.Register(ctx, acc.Enrolment, acc.Proof, about)
+	app, err := deviceproto.SealApp(acc.Key, acc.Details, a.app(), a.now())
+	if err != nil {
+		return acc, err
+	}
+	about := deviceproto.About{Name: acc.Name, Platform: "cli", AppVersion: appVersion(), Push: deviceproto.Push{Provider: deviceproto.ProviderNone}, App: app}
+	err = client.Register(ctx, acc.Enrolment, acc.Proof, about)
 	var opened deviceproto.Account
 	if err == nil {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "Waiting for your company to accept this device...")

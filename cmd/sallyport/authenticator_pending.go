@@ -104,7 +104,9 @@ func (a *deviceCommands) pending(c *cobra.Command, account string) ([]waiting, e
 	group.SetLimit(8)
 	for i, acc := range accounts {
 		group.Go(func() error {
-			found[i], errs[i] = a.ask(c.Context(), a.client(acc), acc, 0)
+			client := a.client(acc)
+			a.tellApp(c.Context(), client, acc)
+			found[i], errs[i] = a.ask(c.Context(), client, acc, 0)
 			return nil
 		})
 	}
@@ -212,6 +214,7 @@ func (a *deviceCommands) watch(c *cobra.Command, accounts []devicestore.Account)
 // follow watches one account until the context ends or the device is not accepted any more.
 func (w *watcher) follow(ctx context.Context, acc devicestore.Account) error {
 	client := w.a.client(acc)
+	w.a.tellApp(ctx, client, acc)
 	var current *waiting
 	said, failures := "", 0
 	for ctx.Err() == nil {

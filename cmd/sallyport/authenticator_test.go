@@ -45,6 +45,7 @@ var verdicts = map[string]devicetest.Verdict{
 //	tokens expire NAME                           makes it too old
 //	tokens settle NAME VERDICT                   gives the verdict that was held
 //	tokens typed NAME FILE right|wrong           the serial number that FILE shows last is typed, with its code or another one
+//	tokens app NAME with|without                 what the device has said of number matching
 //	tokens ask NAME USER APPLICATION LIFE DIGITS a challenge; its id goes to $ID
 //	tokens cancel                                ends it without an answer
 //	tokens shown | gone                          waits until the device has heard of it, or of its end
@@ -80,6 +81,10 @@ func tokensCommand(ts *testscript.TestScript, neg bool, args []string) {
 		tk.service.SetAhead(d)
 	case "typed":
 		tk.typed(ts, rest)
+	case "app":
+		if a := tk.enrolments[rest[0]].App(); a == nil || a.WithoutNumberMatching != (rest[1] == "without") {
+			ts.Fatalf("the device says of its app: %+v", a)
+		}
 	case "invite", "expire", "settle", "forget", "code":
 		tk.enrolment(ts, args[0], rest)
 	default:

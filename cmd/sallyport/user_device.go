@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -34,9 +35,13 @@ func newUserDevices() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return t.list([]string{"DEVICE", "KIND", "ENROLLED", "ID"}, func(line func(any, ...string) error) error {
+		return t.list([]string{"DEVICE", "KIND", "APP", "ENROLLED", "ID"}, func(line func(any, ...string) error) error {
 			for _, d := range devices {
-				if err := line(lineOfDevice(d), d.Name, d.Platform, when(d.Enrolled), string(d.ID)); err != nil {
+				version := cmp.Or(d.App.Version, "-")
+				if d.App.WithoutNumberMatching {
+					version += " (cannot match numbers)"
+				}
+				if err := line(lineOfDevice(d), d.Name, d.Platform, version, when(d.Enrolled), string(d.ID)); err != nil {
 					return err
 				}
 			}

@@ -28,6 +28,8 @@ type Answer struct {
 	Application string
 	// At is the device's clock; for the audit trail only.
 	At time.Time
+	// App is what the device says of its app; nil: nothing.
+	App *sallyport.App
 }
 
 type answerClaims struct {
@@ -38,6 +40,9 @@ type answerClaims struct {
 	Number      string             `json:"number"`
 	User        string             `json:"user"`
 	Application string             `json:"application"`
+	// Of the app; absent in answers of apps that do not tell.
+	Version      string       `json:"appVersion,omitempty"`
+	Capabilities Capabilities `json:"capabilities,omitzero"`
 	unvalidated
 }
 
@@ -50,10 +55,14 @@ func SealAnswer(key crypto.Signer, detailsKey sallyport.Key, a Answer) ([]byte, 
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	jws, err := signJWS(key, answerType, answerClaims{
+	claims := answerClaims{
 		Issuer: string(device), Subject: string(a.Challenge), IssuedAt: a.At.Unix(),
 		Decision: a.Decision, Number: a.Number, User: a.User, Application: a.Application,
-	})
+	}
+	if a.App != nil {
+		claims.Version, claims.Capabilities = a.App.Version, CapabilitiesOf(*a.App)
+	}
+	jws, err := signJWS(key, answerType, claims)
 	if err != nil {
 		return nil, fmt.Errorf("sign answer: %w", err)
 	}
@@ -100,6 +109,13 @@ func parseAnswer(plain []byte, pub *ecdsa.PublicKey, device sallyport.DeviceID, 
 		return Answer{}, errors.New("answer is for another device or challenge")
 	}
 	a := Answer{Challenge: id, Decision: c.Decision, Number: c.Number, User: c.User, Application: c.Application, At: time.Unix(c.IssuedAt, 0)}
+	if c.Capabilities != nil {
+		if err := checkApp(c.Version, c.Capabilities); err != nil {
+			return Answer{}, err
+		}
+		app := c.Capabilities.App(c.Version)
+		a.App = &app
+	}
 	if err := a.check(); err != nil {
 		return Answer{}, err
 	}

@@ -48,6 +48,8 @@ type About struct {
 	Platform   string
 	AppVersion string
 	Push       Push
+	// App is from SealApp; nil: the appliance is told nothing of the app.
+	App []byte
 }
 
 // Register answers the invitation of a link. It may be repeated.
@@ -62,7 +64,7 @@ func (c *Client) Register(ctx context.Context, enrolment sallyport.EnrolmentID, 
 	}
 	e := Enrolling{Tenant: c.Tenant, Enrolment: enrolment, Device: Thumbprint(pub), Name: a.Name, Platform: a.Platform}
 	r := Registration{
-		JWK: jwk, Name: a.Name, Platform: a.Platform, AppVersion: a.AppVersion, Push: a.Push,
+		JWK: jwk, Name: a.Name, Platform: a.Platform, AppVersion: a.AppVersion, Push: a.Push, App: Encode(a.App),
 		Proof: Encode(e.Proof(proofKey)),
 	}
 	var done Registered
@@ -106,6 +108,14 @@ func (c *Client) Answer(ctx context.Context, id sallyport.ChallengeID, box []byt
 func (c *Client) SetPush(ctx context.Context, p Push) error {
 	if err := c.call(ctx, http.MethodPut, "/v1/device/push", nil, p, nil); err != nil {
 		return fmt.Errorf("set push address: %w", err)
+	}
+	return nil
+}
+
+// SetApp sends what SealApp made, for the appliance to ask for.
+func (c *Client) SetApp(ctx context.Context, box []byte) error {
+	if err := c.call(ctx, http.MethodPut, "/v1/device/app", nil, AppBody{Sealed: Encode(box)}, nil); err != nil {
+		return fmt.Errorf("tell of app: %w", err)
 	}
 	return nil
 }

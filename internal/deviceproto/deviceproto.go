@@ -57,7 +57,8 @@ type Registration struct {
 	Platform   string `json:"platform"`
 	AppVersion string `json:"appVersion"`
 	Push       Push   `json:"push"`
-	Proof      string `json:"proof"` // base64url
+	Proof      string `json:"proof"`         // base64url
+	App        string `json:"app,omitempty"` // base64url; from SealApp
 }
 
 // Registered is the answer to a Registration.

@@ -84,7 +84,7 @@ func (r Registration) Check() (Checked, error) {
 	default:
 		return Checked{}, errors.New("platform must be ios, android, web or cli")
 	}
-	if !plainText(r.AppVersion, 0, 32) {
+	if !plainText(r.AppVersion, 0, MaxVersion) {
 		return Checked{}, errors.New("appVersion has at most 32 printable characters")
 	}
 	proof, err := Decode(r.Proof)
@@ -94,7 +94,11 @@ func (r Registration) Check() (Checked, error) {
 	if err := r.Push.Check(); err != nil {
 		return Checked{}, err
 	}
-	return Checked{Device: Thumbprint(pub), PublicKey: der, Proof: proof}, nil
+	app, err := DecodeApp(r.App)
+	if err != nil {
+		return Checked{}, err
+	}
+	return Checked{Device: Thumbprint(pub), PublicKey: der, Proof: proof, App: app}, nil
 }
 
 // Checked is what Registration.Check read out of the registration.
@@ -102,6 +106,7 @@ type Checked struct {
 	Device    sallyport.DeviceID
 	PublicKey []byte // SubjectPublicKeyInfo DER
 	Proof     []byte
+	App       []byte // sealed for the appliance
 }
 
 // Check looks at the form of a push address. An APNs token becomes part of a path at Apple, so

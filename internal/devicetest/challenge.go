@@ -208,6 +208,24 @@ func (s *Service) setPush(_ *http.Request, dev *device, body []byte) (any, error
 	return nil, nil
 }
 
+func (s *Service) setApp(_ *http.Request, dev *device, body []byte) (any, error) {
+	var in deviceproto.AppBody
+	if err := json.Unmarshal(body, &in); err != nil {
+		return nil, sallyport.Errorf(sallyport.CodeInvalid, "What is said of the app is not JSON.", err)
+	}
+	box, err := deviceproto.DecodeApp(in.Sealed)
+	if err != nil {
+		return nil, sallyport.Errorf(sallyport.CodeInvalid, "What is said of the app is not base64url.", err)
+	}
+	e := dev.enrolment
+	app, err := deviceproto.OpenApp(e.keys.Details, e.key, e.device, box)
+	if err != nil {
+		return nil, sallyport.Errorf(sallyport.CodeInvalid, "What is said of the app does not hold.", err)
+	}
+	s.change(func() { e.app = &app })
+	return nil, nil
+}
+
 func (s *Service) forget(_ *http.Request, dev *device, _ []byte) (any, error) {
 	s.change(func() { delete(s.devices, dev.enrolment.device) })
 	return nil, nil

@@ -38,6 +38,7 @@ type Enrolment struct {
 	device       sallyport.DeviceID
 	key          []byte
 	keys         deviceproto.Keys
+	app          *sallyport.App
 }
 
 // Invite makes an invitation for user that the appliance will meet with verdict.
@@ -81,6 +82,13 @@ func (e *Enrolment) Seed() sallyport.Key {
 	e.service.mu.Lock()
 	defer e.service.mu.Unlock()
 	return e.keys.Seed
+}
+
+// App is what the device said last of its app; nil: nothing.
+func (e *Enrolment) App() *sallyport.App {
+	e.service.mu.Lock()
+	defer e.service.mu.Unlock()
+	return e.app
 }
 
 // Push waits until the token service has a push address for the device that wanted accepts.
@@ -143,6 +151,13 @@ func (s *Service) take(r *http.Request, reg deviceproto.Registration, checked de
 	pub, err := reg.JWK.PublicKey()
 	if err != nil {
 		return nil, sallyport.Errorf(sallyport.CodeInvalid, "The key is wrong.", err)
+	}
+	if len(checked.App) > 0 {
+		app, err := deviceproto.OpenApp(keys.Details, checked.PublicKey, checked.Device, checked.App)
+		if err != nil {
+			return nil, sallyport.Errorf(sallyport.CodeInvalid, "What is said of the app does not hold.", err)
+		}
+		e.app = &app
 	}
 	e.registration, e.device, e.key, e.keys = reg, checked.Device, checked.PublicKey, keys
 	if s.devices[e.device] == nil {

@@ -67,6 +67,7 @@ func New() *Service {
 	mux.HandleFunc("GET /v1/challenges", s.api(s.asDevice(s.challenges)))
 	mux.HandleFunc("POST /v1/challenges/{id}/answer", s.api(s.asDevice(s.answer)))
 	mux.HandleFunc("PUT /v1/device/push", s.api(s.asDevice(s.setPush)))
+	mux.HandleFunc("PUT /v1/device/app", s.api(s.asDevice(s.setApp)))
 	mux.HandleFunc("DELETE /v1/device", s.api(s.asDevice(s.forget)))
 	mux.HandleFunc("PUT /v1/unclaimed/{serial}", s.api(s.serialNumber(s.showSerial)))
 	mux.HandleFunc("GET /v1/unclaimed/{serial}", s.api(s.serialNumber(s.invitations)))

@@ -51,7 +51,7 @@ func parseRegistration(b []byte) (store.Registration, error) {
 	}
 	return store.Registration{
 		Device: checked.Device, PublicKey: checked.PublicKey, Proof: checked.Proof,
-		Name: in.Name, Platform: in.Platform, AppVersion: in.AppVersion, Push: in.Push,
+		Name: in.Name, Platform: in.Platform, AppVersion: in.AppVersion, Push: in.Push, App: checked.App,
 	}, nil
 }
 

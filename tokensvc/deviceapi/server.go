@@ -127,6 +127,7 @@ func New(cfg Config) (http.Handler, error) {
 	e.GET("/v1/challenges", s.challenges)
 	e.POST("/v1/challenges/:id/answer", s.answer)
 	e.PUT("/v1/device/push", s.setPush)
+	e.PUT("/v1/device/app", s.setApp)
 	e.DELETE("/v1/device", s.forget)
 	if cfg.Page != nil {
 		if err := s.servePage(e); err != nil {

@@ -65,7 +65,7 @@ func (s *Server) AwaitEnrolment(ctx context.Context, r *tokensvcpb.AwaitEnrolmen
 func registration(r *store.Registration) *tokensvcpb.Registration {
 	return &tokensvcpb.Registration{
 		DeviceId: string(r.Device), PublicKey: r.PublicKey, Proof: r.Proof,
-		Name: r.Name, Platform: r.Platform, AppVersion: r.AppVersion,
+		Name: r.Name, Platform: r.Platform, AppVersion: r.AppVersion, App: r.App,
 	}
 }
 
@@ -83,6 +83,22 @@ func (s *Server) FinishEnrolment(ctx context.Context, r *tokensvcpb.FinishEnrolm
 		return nil, err
 	}
 	return &tokensvcpb.FinishEnrolmentResponse{}, nil
+}
+
+// DeviceApp implements the service.
+func (s *Server) DeviceApp(ctx context.Context, r *tokensvcpb.DeviceAppRequest) (*tokensvcpb.DeviceAppResponse, error) {
+	t, err := tenant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !sallyport.ValidID(r.GetDeviceId()) {
+		return nil, invalid("device_id must be an identifier")
+	}
+	d, err := s.cfg.Store.Device(ctx, t, sallyport.DeviceID(r.GetDeviceId()))
+	if err != nil {
+		return nil, err
+	}
+	return &tokensvcpb.DeviceAppResponse{Sealed: d.App}, nil
 }
 
 // RemoveDevice implements the service.

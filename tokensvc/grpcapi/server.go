@@ -36,6 +36,7 @@ type Store interface {
 	Enrolments
 	Unclaimed
 	Challenges
+	Device(ctx context.Context, t sallyport.TenantID, id sallyport.DeviceID) (store.Device, error)
 	RemoveDevice(ctx context.Context, t sallyport.TenantID, id sallyport.DeviceID) error
 }
 

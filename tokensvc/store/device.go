@@ -15,6 +15,8 @@ type Device struct {
 	PublicKey []byte // SubjectPublicKeyInfo DER
 	Platform  string
 	Push      deviceproto.Push
+	// App is what the device said last of its app, sealed for the appliance; nil: nothing since it enrolled.
+	App []byte
 }
 
 const (
@@ -22,17 +24,19 @@ const (
 	fieldPlatform = "platform"
 	fieldProvider = "provider"
 	fieldToken    = "token"
+	fieldApp      = "app"
 )
 
 func (d Device) fields() []any {
 	return []any{
 		fieldKey, string(d.PublicKey), fieldPlatform, d.Platform,
-		fieldProvider, string(d.Push.Provider), fieldToken, d.Push.Token,
+		fieldProvider, string(d.Push.Provider), fieldToken, d.Push.Token, fieldApp, string(d.App),
 	}
 }
 
 func deviceOf(fields map[string]string) Device {
 	return Device{
+		App:       []byte(fields[fieldApp]),
 		PublicKey: []byte(fields[fieldKey]), Platform: fields[fieldPlatform],
 		Push: deviceproto.Push{Provider: deviceproto.Provider(fields[fieldProvider]), Token: fields[fieldToken]},
 	}
@@ -57,6 +61,11 @@ func (s *Store) SetPush(ctx context.Context, t sallyport.TenantID, id sallyport.
 	return s.changePush(ctx, t, id, p, func(map[string]string) bool { return true })
 }
 
+// SetApp keeps what a device says of its app.
+func (s *Store) SetApp(ctx context.Context, t sallyport.TenantID, id sallyport.DeviceID, sealed []byte) error {
+	return s.changeDevice(ctx, "keep what is said of app", t, id, func(map[string]string) []any { return []any{fieldApp, string(sealed)} })
+}
+
 // ForgetAddress takes away a push address that its provider no longer knows, unless the device has
 // given another one meanwhile.
 func (s *Store) ForgetAddress(ctx context.Context, t sallyport.TenantID, id sallyport.DeviceID, gone deviceproto.Push) error {
@@ -66,6 +75,16 @@ func (s *Store) ForgetAddress(ctx context.Context, t sallyport.TenantID, id sall
 }
 
 func (s *Store) changePush(ctx context.Context, t sallyport.TenantID, id sallyport.DeviceID, p deviceproto.Push, want func(map[string]string) bool) error {
+	return s.changeDevice(ctx, "change push address", t, id, func(f map[string]string) []any {
+		if !want(f) {
+			return nil
+		}
+		return []any{fieldProvider, string(p.Provider), fieldToken, p.Token}
+	})
+}
+
+// changeDevice sets the fields of a device that there is; none: it stays as it is.
+func (s *Store) changeDevice(ctx context.Context, doing string, t sallyport.TenantID, id sallyport.DeviceID, change func(map[string]string) []any) error {
 	key := deviceKey(t, id)
 	err := s.watch(ctx, func(tx *redis.Tx) error {
 		fields, err := tx.HGetAll(ctx, key).Result()
@@ -75,16 +94,17 @@ func (s *Store) changePush(ctx context.Context, t sallyport.TenantID, id sallypo
 		if len(fields) == 0 {
 			return notFound(errNoDevice)
 		}
-		if !want(fields) {
+		set := change(fields)
+		if set == nil {
 			return nil
 		}
 		_, err = tx.TxPipelined(ctx, func(p2 redis.Pipeliner) error {
-			p2.HSet(ctx, key, fieldProvider, string(p.Provider), fieldToken, p.Token)
+			p2.HSet(ctx, key, set...)
 			return nil
 		})
 		return err
 	}, key)
-	return unavailable("change push address", err)
+	return unavailable(doing, err)
 }
 
 // RemoveDevice forgets a device, its push address and its pending challenge. That it is not there is

@@ -22,6 +22,8 @@ type Registration struct {
 	Platform   string
 	AppVersion string
 	Push       deviceproto.Push
+	// App is what the device says of its app, sealed for the appliance.
+	App []byte
 }
 
 // Verdict is what the appliance made of a registration.
@@ -160,7 +162,7 @@ func (s *Store) FinishEnrolment(ctx context.Context, t sallyport.TenantID, id sa
 			p.Expire(ctx, registration, 3*keep)
 			if v.Accepted {
 				r := e.Registration
-				p.HSet(ctx, deviceKey(t, r.Device), Device{PublicKey: r.PublicKey, Platform: r.Platform, Push: r.Push}.fields()...)
+				p.HSet(ctx, deviceKey(t, r.Device), Device{PublicKey: r.PublicKey, Platform: r.Platform, Push: r.Push, App: r.App}.fields()...)
 			}
 			return nil
 		})

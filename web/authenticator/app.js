@@ -1,7 +1,7 @@
 // The phone in the browser: wires store, protocol and views together.
 import { AccountDialog } from './js/accountdialog.js';
 import { AddDialog } from './js/add.js';
-import { Api } from './js/api.js';
+import { APP_VERSION, Api } from './js/api.js';
 import { ChallengeSheet } from './js/challenge.js';
 import { Clock } from './js/clock.js';
 import { $, shown } from './js/dom.js';
@@ -44,6 +44,7 @@ class App {
     await this.push.start();
     this.#offerNotifications();
     await this.#tellPushAddress();
+    await this.#tellAppVersion();
   }
 
   async refresh() {
@@ -134,6 +135,20 @@ class App {
         if (kept) await this.store.save({ ...kept, pushToken: push.token });
       } catch {
         // Told again at the next start; until then the page finds the challenge by asking.
+      }
+    }
+  }
+
+  // An app that was updated says so, in case the one before was too old for something.
+  async #tellAppVersion() {
+    for (const account of await this.store.accounts()) {
+      if (account.state !== 'ready' || account.appVersion === APP_VERSION) continue;
+      try {
+        await this.api.setApp(account);
+        const kept = await this.store.account(account.deviceId); // it may have been removed meanwhile
+        if (kept) await this.store.save({ ...kept, appVersion: APP_VERSION });
+      } catch {
+        // Told again at the next start, and with every answer.
       }
     }
   }

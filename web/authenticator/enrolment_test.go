@@ -46,6 +46,9 @@ func (b stories) enrolByOpeningTheLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if a := e.App(); a == nil || a.Version == "" || a.WithoutNumberMatching {
+		t.Errorf("says of its app: %+v", a)
+	}
 	if r.Name != "Alice 's phone" || r.Platform != "web" || r.Push.Provider != deviceproto.ProviderNone {
 		t.Errorf("registered as %q, %q, %q", r.Name, r.Platform, r.Push.Provider)
 	}

@@ -133,6 +133,8 @@ func question(p sallyport.Prompt) string {
 			parts = append(parts, "That code is not right.")
 		case sallyport.ReasonPushFailed:
 			parts = append(parts, "Your phone could not be asked.")
+		case sallyport.ReasonUpdateApp:
+			parts = append(parts, "The app on your phone is too old to ask you there: update it.")
 		case sallyport.ReasonBlocked:
 			parts = append(parts, "Your phone is not asked for a while.")
 		case sallyport.ReasonUnavailable:

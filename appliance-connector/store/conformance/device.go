@@ -32,12 +32,29 @@ func deviceComesBack(t *testing.T, e Engine) {
 		t.Fatalf("got %+v, want %+v", list, want)
 	}
 	older.Name, older.Seed = "renamed", NewDevice("x", alice).Seed
+	older.App = sallyport.App{Version: "0.9", WithoutNumberMatching: true}
 	must(t, s.PutDevice(ctx, older))
 	got, err := s.Device(ctx, older.ID)
 	must(t, err)
 	if !reflect.DeepEqual(got, older) {
 		t.Fatalf("got %+v, want %+v", got, older)
 	}
+	older.App = sallyport.App{Version: "1.0"}
+	must(t, s.SetDeviceApp(ctx, older.ID, older.App))
+	got, err = s.Device(ctx, older.ID)
+	must(t, err)
+	if !reflect.DeepEqual(got, older) {
+		t.Fatalf("after the app was updated: %+v, want %+v", got, older)
+	}
+	newer.App = sallyport.App{Version: "0.8", WithoutNumberMatching: true}
+	must(t, s.SetDeviceApp(ctx, newer.ID, newer.App))
+	standing, _, err := s.AccountStanding(ctx, alice)
+	must(t, err)
+	if want := []sallyport.Device{newer, older}; !reflect.DeepEqual(standing.Devices, want) {
+		t.Fatalf("a login sees %+v, want %+v", standing.Devices, want)
+	}
+	wantCode(t, s.SetDeviceApp(ctx, newer.ID, sallyport.App{Version: strings.Repeat("1", 200)}), sallyport.CodeInvalid)
+	must(t, s.SetDeviceApp(ctx, "nobodys", older.App))
 	must(t, s.DeleteDevice(ctx, older.ID))
 	_, err = s.Device(ctx, older.ID)
 	wantCode(t, err, sallyport.CodeNotFound)

@@ -2,7 +2,8 @@
 import { hash, open, prove, seal, sign } from './keys.js';
 import { toBase64url } from './bytes.js';
 
-export const APP_VERSION = '1.0';
+export const APP_VERSION = '1.1';
+const APP = { appVersion: APP_VERSION, capabilities: ['number_matching'] };
 const AUTHORIZATION_S = 60;
 const ANSWER_BLOCK = 1024; // what is sealed has one length, so that it does not tell approval from denial
 const TIMEOUT_MS = 10_000;
@@ -25,7 +26,7 @@ export class Api {
   async registration(account, proofKey, push) {
     const { tenantId, enrolmentId, deviceId, name, jwk } = account;
     return {
-      jwk, name, platform: 'web', appVersion: APP_VERSION, push,
+      jwk, name, platform: 'web', appVersion: APP_VERSION, push, app: await this.#app(account),
       proof: await prove(proofKey, tenantId, enrolmentId, deviceId, name, 'web'),
     };
   }
@@ -74,7 +75,7 @@ export class Api {
   async makeAnswer(account, challengeId, details, decision, number) {
     const claims = {
       iss: account.deviceId, sub: challengeId, iat: this.#seconds(),
-      decision, number, user: details.user, application: details.application,
+      decision, number, user: details.user, application: details.application, ...APP,
     };
     const jws = await sign(account, 'sallyport-answer+jwt', claims);
     const padded = jws.padEnd(Math.ceil(jws.length / ANSWER_BLOCK) * ANSWER_BLOCK);
@@ -88,6 +89,16 @@ export class Api {
 
   setPush(account, push) {
     return this.#asDevice(account, 'PUT', '/v1/device/push', { body: JSON.stringify(push) });
+  }
+
+  // Says what this app is, for the appliance.
+  async setApp(account) {
+    return this.#asDevice(account, 'PUT', '/v1/device/app', { body: JSON.stringify({ sealed: await this.#app(account) }) });
+  }
+
+  async #app(account) {
+    const jws = await sign(account, 'sallyport-app+jwt', { iss: account.deviceId, iat: this.#seconds(), ...APP });
+    return seal(account.detailsKey, jws.padEnd(ANSWER_BLOCK), 'app', account.deviceId);
   }
 
   forget(account) {

@@ -1,4 +1,5 @@
 // Adding an account: make the key, keep it, register it, wait for the appliance's word.
+import { APP_VERSION } from './api.js';
 import { deriveKeys, makeSigningKey } from './keys.js';
 import { keepForGood } from './store.js';
 import { isOffline } from './words.js';
@@ -39,6 +40,7 @@ export class Enrolments {
     const push = this.pushAddress();
     account.registration = await this.api.registration(account, proofKey, push);
     account.pushToken = push.token;
+    account.appVersion = APP_VERSION;
     await this.store.save(account);
     await keepForGood();
     return account;
