@@ -72,6 +72,34 @@ func TestWhoHasEnrolledTheAppNeverGetsInOnThePasswordAlone(t *testing.T) {
 	w.want(w.begin("l3"), sallyport.PromptDenied, sallyport.ReasonNotEnrolled)
 }
 
+// The engine does what policy says of those who lose the licence: refused, or at an integration that admits them let in on the
+// password, unless the app is enrolled.
+func TestWhoLosesTheLicence(t *testing.T) {
+	open := vpn
+	open.AllowNonLicensed = true
+	for name, c := range map[string]struct {
+		has  func(w *world)
+		want sallyport.PromptKind
+	}{
+		"app":       {func(w *world) { w.enrol("alice") }, sallyport.PromptPush},
+		"phone":     {func(w *world) { w.people.standing.Has.Phones = 1 }, sallyport.PromptDone},
+		"passkey":   {func(w *world) { w.people.standing.Has.Passkeys = 1 }, sallyport.PromptDone},
+		"OTP token": {func(w *world) { w.people.standing.Has.OTP = true }, sallyport.PromptDone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			o := w.outside()
+			c.has(w)
+			w.people.standing.Policy.Licensed = false
+			w.want(w.begin("l1"), sallyport.PromptDenied, sallyport.ReasonNotAllowed)
+			w.want(w.beginAt("l2", open), c.want, "")
+			if len(o.sent) != 0 || len(w.pushes) == 0 && c.want == sallyport.PromptPush {
+				t.Errorf("%d messages, %d pushes", len(o.sent), len(w.pushes))
+			}
+		})
+	}
+}
+
 func TestPolicyRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*people)

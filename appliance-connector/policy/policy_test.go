@@ -213,6 +213,48 @@ func TestWhoMayLogInAndHow(t *testing.T) {
 	}
 }
 
+// Who loses the licence: whatever is enrolled, nobody gets in who was not let in by the integration; and where it lets in on the
+// directory's word alone, nothing holds against that but the app. With a licence everything that is enrolled holds.
+func TestWhoLosesTheLicence(t *testing.T) {
+	grace := sallyport.EnrolRule{ID: "r1", Name: "Grace", Unenrolled: sallyport.UnenrolledPassword}
+	for name, c := range map[string]struct {
+		has                sallyport.Authenticators
+		admitted, licensed policy.Outcome // the second one where the workflow allows none of it
+		words              string
+	}{
+		"app":       {sallyport.Authenticators{Apps: 1}, policy.Ask, policy.Refuse, "the app"},
+		"phone":     {sallyport.Authenticators{Phones: 1}, policy.Password, policy.Refuse, "a phone number"},
+		"passkey":   {sallyport.Authenticators{Passkeys: 1, PasskeyHosts: []string{"vpn.example"}}, policy.Password, policy.Refuse, "a passkey"},
+		"app, too":  {sallyport.Authenticators{Apps: 1, Phones: 1, Passkeys: 1, OTP: true}, policy.Ask, policy.Refuse, "the app"},
+		"OTP token": {sallyport.Authenticators{OTP: true}, policy.Password, policy.Password, ""}, // enrolled is who has app or phone number, or passkey
+		"nothing":   {sallyport.Authenticators{}, policy.Password, policy.Password, ""},
+	} {
+		for lost, lose := range map[string]func(*policy.Input){
+			"policy without licence": func(in *policy.Input) { in.Standing.Policy.Licensed = false },
+			"policy not live":        func(in *policy.Input) { in.Standing.Policy.RemoteAccess = false },
+			"out of the list":        func(in *policy.Input) { in.Standing.User = nil },
+		} {
+			in := alice()
+			in.Page, in.Standing.Has, in.Standing.Rule, in.Standing.Workflow.Allowed = "vpn.example", c.has, &grace, []sallyport.Combination{sallyport.PasswordAndExternal}
+			if d := policy.Decide(in); d.Outcome != c.licensed {
+				t.Errorf("%s, with a licence: %s, want %s", name, d.Outcome, c.licensed)
+			}
+			lose(&in)
+			if d := policy.Decide(in); d.Outcome != policy.Refuse || d.Reason != sallyport.ReasonNotAllowed {
+				t.Errorf("%s, %s: %s %s", name, lost, d.Outcome, d.Reason)
+			}
+			in.Integration.AllowNonLicensed = true
+			d := policy.Decide(in)
+			if d.Outcome != c.admitted || c.admitted == policy.Ask && !slices.Equal(d.Methods, []sallyport.Method{push, code}) {
+				t.Errorf("%s, %s, at an integration that admits: %s %v, want %s", name, lost, d.Outcome, d.Methods, c.admitted)
+			}
+			if c.words != "" && !slices.ContainsFunc(d.Steps, func(s policy.Step) bool { return strings.Contains(s.Sentence, "has enrolled "+c.words) }) {
+				t.Errorf("%s, %s: nobody is told what was enrolled: %+v", name, lost, d.Steps)
+			}
+		}
+	}
+}
+
 func TestStepsSayInWordsHowItCame(t *testing.T) {
 	in := alice()
 	in.Standing.User, in.Integration.AllowNonLicensed = nil, true

@@ -62,8 +62,9 @@ func (w *weighing) licensed() bool {
 	return true
 }
 
-// nonLicensed decides about those without a licence: the directory's word alone counts, if at all. But
-// an app that was enrolled stays a lock, or taking a policy away would open the door.
+// nonLicensed decides about those without a licence: the directory's word alone counts, if at all (reference: "Non-Licensed User
+// Access": the option "uses Active Directory authentication for these users only"). But an app that was enrolled stays a lock
+// (reference: "Access for Unenrolled Users", the note), or taking a policy away would open the door.
 func (w *weighing) nonLicensed() {
 	switch {
 	case !w.Integration.AllowNonLicensed:
@@ -72,6 +73,9 @@ func (w *weighing) nonLicensed() {
 		w.say("The user has enrolled the app.", "Who has enrolled the app no longer gets in with the password alone, with a licence or without.")
 		w.askFor(w.order(append(w.appMethods(), w.temporaryMethod()...)))
 	default:
+		if w.has.Enrolled() {
+			w.say("The user has enrolled "+list(w.enrolled())+".", "It is not asked for: without a licence the directory's word alone counts, and nothing but the app holds against that.")
+		}
 		w.d.Outcome = Password
 		w.say("The login is granted on the password alone.", fmt.Sprintf("The integration %q admits users without a licence.", w.Integration.Nickname))
 	}
