@@ -156,6 +156,53 @@ func TestAMessageWaitsUntilTheServerIsBack(t *testing.T) {
 	}
 }
 
+// What waits is in the store: the appliance that had it in hand may end, and another one goes on with it.
+func TestAMessageOutlivesTheAppliance(t *testing.T) {
+	s := harness.StartSMTP(t, "starttls", "appliance", string(password))
+	address, now := t.TempDir()+"/a.db", message().Created
+	start := func(holder string, port int) (*store.Store, *Outbox) {
+		t.Helper()
+		db, err := store.Open(t.Context(), address, sallyport.Key(strings.Repeat("m", 32)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := serverOf(s, StartTLS, "appliance")
+		if port != 0 {
+			to.Port = port
+		}
+		set(t, db, to)
+		return db, &Outbox{Store: db, Holder: holder, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}
+	}
+	db, box := start("a1", 1) // the server is down
+	if err := db.QueueMail(t.Context(), message("it@hospital.example")); err != nil {
+		t.Fatal(err)
+	}
+	if err := box.SendDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now = only(t, db).NextTry
+	if _, taken, err := db.LeaseMail(t.Context(), "a1", now, now.Add(leaseFor)); err != nil || !taken {
+		t.Fatalf("%v %v", taken, err)
+	}
+	if err := db.Close(); err != nil { // with the message in hand
+		t.Fatal(err)
+	}
+	db, box = start("a2", 0)
+	defer func() { _ = db.Close() }()
+	for _, want := range []sallyport.MailState{sallyport.MailWaiting, sallyport.MailSent, sallyport.MailSent} { // a1 might be at it still; then it is not
+		if err := box.SendDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if m := only(t, db); m.State != want {
+			t.Errorf("%+v, want %s", m, want)
+		}
+		now = now.Add(leaseFor + time.Second)
+	}
+	if len(s.Messages) != 1 {
+		t.Errorf("%d arrived", len(s.Messages))
+	}
+}
+
 func TestAMessageIsGivenUp(t *testing.T) {
 	s := harness.StartSMTP(t, "starttls", "appliance", string(password))
 	db, box, now, _ := queued(t, s)
