@@ -222,7 +222,7 @@ func (s *Service) prepareDoors(ctx context.Context, ring *keyring.Ring) error {
 	s.engine = engine
 	s.door = &overlay.Door{
 		Tenant: s.trust.Tenant, Keys: ring, States: login.Keeper{Key: ring.Derive("login state")},
-		Integrations: s.store, Once: s.store, Now: time.Now, Log: s.log, Engine: engine,
+		Integrations: standings, Once: s.store, Now: time.Now, Log: s.log, Engine: engine,
 	}
 	s.joins = &trust.Host{Ring: ring, Invites: Invites{s.store}, Now: time.Now, Log: s.log}
 	integrations, err := s.store.Integrations(ctx)

@@ -7,7 +7,7 @@
 // by the thousands a second: of those a part is written, the rest counted only.
 //
 //	Login, Event, Audit ──────────────▶ queue ─┐
-//	RADIUS, Frequent ─▶ not too many? ─▶ queue ─┴─▶ gather ─▶ one transaction a kind ─▶ store
+//	RADIUS, Frequent ─▶ not too many? ─▶ queue ─┴─▶ gather ─▶ one transaction ─▶ store
 //
 // It is handed nothing secret, and keeps nothing once it is written.
 package activity
@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	// Gather is how long the writer waits for more before it writes.
-	Gather = 20 * time.Millisecond
+	// Gather is how long the writer waits for more before it writes: a transaction costs as much as some logins in it.
+	Gather = 50 * time.Millisecond
 	// abandonedEvery is how often logins that nobody went on with are ended.
 	abandonedEvery = time.Minute
 	// writeTime bounds one write.
@@ -53,6 +53,8 @@ const frequentRate = 500
 // Store writes what was recorded. Each call is one transaction; repeated, it changes nothing but the
 // audit trail.
 type Store interface {
+	// RecordActivity is the three that follow together: all or none.
+	RecordActivity(ctx context.Context, logins []sallyport.LoginRecord, events []sallyport.LoginEvent, audit []sallyport.AuditRecord, requests []sallyport.RADIUSActivity) error
 	RecordLogins(ctx context.Context, logins []sallyport.LoginRecord, events []sallyport.LoginEvent) error
 	AppendAudit(ctx context.Context, records []sallyport.AuditRecord) error
 	RecordRADIUS(ctx context.Context, requests []sallyport.RADIUSActivity) error

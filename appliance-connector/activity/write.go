@@ -71,8 +71,27 @@ func (r *Recorder) waiting() bool {
 	return s.Logins.Waiting+s.Events.Waiting+s.Audit.Waiting+s.RADIUS.Waiting > 0
 }
 
-// round writes one batch of each kind; logins and their events in one transaction.
+// round writes one batch of each kind, in one transaction unless the store refuses something of it.
 func (r *Recorder) round(ctx context.Context) error {
+	logins, events, audit, radius := r.logins.first(batch), r.events.first(batch), r.audit.first(batch), r.radius.first(batch)
+	err := call(ctx, func(ctx context.Context) error {
+		return r.opts.Store.RecordActivity(ctx, logins, events, audit, radius)
+	})
+	if refused(err) {
+		return r.kindByKind(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	r.logins.done(len(logins), 0)
+	r.events.done(len(events), 0)
+	r.audit.done(len(audit), 0)
+	r.radius.done(len(radius), 0)
+	return nil
+}
+
+// kindByKind writes one batch of each kind, each kind by itself, logins with their events.
+func (r *Recorder) kindByKind(ctx context.Context) error {
 	logins, events := r.logins.first(batch), r.events.first(batch)
 	if len(logins)+len(events) > 0 {
 		err := call(ctx, func(ctx context.Context) error { return r.opts.Store.RecordLogins(ctx, logins, events) })

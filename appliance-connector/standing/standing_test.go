@@ -21,7 +21,10 @@ type source struct {
 	user     *sallyport.User
 	devices  []sallyport.Device
 	down     error
+	last     sallyport.Method
+	gateway  sallyport.Integration
 	accounts int
+	gateways int
 	policies int
 }
 
@@ -29,7 +32,26 @@ func (s *source) AccountStanding(context.Context, sallyport.AccountName) (sallyp
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accounts++
-	return sallyport.Standing{User: s.user, Devices: s.devices, Has: sallyport.Authenticators{Apps: len(s.devices)}}, s.revision, s.down
+	return sallyport.Standing{User: s.user, Devices: s.devices, Has: sallyport.Authenticators{Apps: len(s.devices), Last: s.last}}, s.revision, s.down
+}
+
+func (s *source) AccountNow(context.Context, sallyport.AccountName) (sallyport.Method, int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last, s.revision, s.down
+}
+
+func (s *source) Integration(context.Context, sallyport.IntegrationID) (sallyport.Integration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gateways++
+	return s.gateway, s.down
+}
+
+func (s *source) Revision(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.revision, s.down
 }
 
 func (s *source) LoginPolicies(context.Context) (sallyport.LoginPolicies, int64, error) {
@@ -80,11 +102,11 @@ func TestAStandingIsJoinedOfAccountAndPolicies(t *testing.T) {
 	if s.Policy.Name != "Nurses" || s.Rule == nil || s.Rule.ID != "r1" || !s.Workflow.NumberMatching || s.Licences.Total != 7 || s.Has.Apps != 1 || s.Stale {
 		t.Errorf("got %+v", s)
 	}
-	w.user = nil
+	w.user, w.revision = nil, 2
 	if s := w.read(alice); s.User != nil || s.Policy.ID != "" || s.Rule != nil {
 		t.Errorf("of nobody: %+v", s)
 	}
-	w.user = &sallyport.User{Policy: "gone"}
+	w.user, w.revision = &sallyport.User{Policy: "gone"}, 3
 	if s := w.read(alice); s.Policy.Licensed || s.Policy.ID != "" {
 		t.Errorf("of a policy that is not there: %+v", s)
 	}
@@ -105,6 +127,60 @@ func TestALoginCostsOneReadAsLongAsNothingChanges(t *testing.T) {
 	w.revision, w.policy.Licensed = 1, false // a standby that was behind has taken over
 	if s := w.read(alice); s.Policy.Licensed {
 		t.Error("a database that went back is not followed")
+	}
+}
+
+func TestAnAccountIsReadOnceAsLongAsNothingChanges(t *testing.T) {
+	w := newWorld(t)
+	for range 10 {
+		w.read(alice)
+	}
+	if w.accounts != 1 {
+		t.Errorf("%d reads of the account", w.accounts)
+	}
+	w.last = sallyport.MethodSMS // a login does not raise the revision
+	if s := w.read(alice); s.Has.Last != sallyport.MethodSMS || s.Stale || w.accounts != 1 {
+		t.Errorf("last login by %q, %d reads", s.Has.Last, w.accounts)
+	}
+	w.devices, w.revision = nil, 2 // by whomever
+	if s := w.read(alice); len(s.Devices) != 0 || s.Has.Apps != 0 {
+		t.Errorf("the phone was removed, and is still there: %+v", s)
+	}
+	if d, err := w.reader.Devices(t.Context(), alice); err != nil || len(d) != 0 {
+		t.Errorf("devices: %v, %v", d, err)
+	}
+	w.devices = []sallyport.Device{{ID: "d2"}} // a standby took over, and came to the same revision by another change
+	w.now = w.now.Add(time.Minute)
+	if s := w.read(alice); len(s.Devices) != 1 {
+		t.Error("what was read is taken for the database's for ever")
+	}
+}
+
+func TestAGatewayIsReadOnceAsLongAsNothingChanges(t *testing.T) {
+	w := newWorld(t)
+	w.gateway = sallyport.Integration{ID: "vpn", Origins: []string{"https://a.example"}}
+	read := func(want string) {
+		t.Helper()
+		if in, err := w.reader.Integration(t.Context(), "vpn"); err != nil || in.Origins[0] != want {
+			t.Fatalf("%+v, %v", in, err)
+		}
+	}
+	for range 3 {
+		read("https://a.example")
+	}
+	if w.gateways != 1 {
+		t.Errorf("%d reads", w.gateways)
+	}
+	w.gateway.Origins, w.revision = []string{"https://b.example"}, 2
+	read("https://b.example")
+	w.down = sallyport.Errorf(sallyport.CodeNotFound, "gone", nil)
+	w.revision = 3
+	if _, err := w.reader.Integration(t.Context(), "vpn"); sallyport.ErrorCode(err) != sallyport.CodeNotFound {
+		t.Errorf("of a gateway that was deleted: %v", err)
+	}
+	w.down = unavailable()
+	if _, err := w.reader.Integration(t.Context(), "vpn"); sallyport.ErrorCode(err) != sallyport.CodeUnavailable {
+		t.Errorf("while the database is away: %v", err)
 	}
 }
 

@@ -93,7 +93,7 @@ func (s *Store) appendAudit(ctx context.Context, tx *sql.Tx, records []sallyport
 			r.Action, r.Object, r.ObjectID, string(r.Before), string(r.After), r.Reason, r.SupportCode, head.mac,
 		})
 	}
-	if err := insertRows(ctx, tx, `INSERT INTO audit (`+auditColumns+`)`, "", rows); err != nil {
+	if err := s.engine.insertRows(ctx, tx, `INSERT INTO audit (`+auditColumns+`)`, "", rows); err != nil {
 		return fmt.Errorf("write audit records: %w", err)
 	}
 	return s.moveHead(ctx, tx, head)

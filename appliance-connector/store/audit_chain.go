@@ -31,7 +31,7 @@ type chainEnd struct {
 // lockHead raises the head of this store's chain by n and returns where it stood. The first time, it
 // enters the chain in the list.
 func (s *Store) lockHead(ctx context.Context, tx *sql.Tx, n int) (head chainEnd, err error) {
-	result, err := tx.ExecContext(ctx, `INSERT INTO audit_heads (chain, sequence, mac, head_mac) VALUES ($1, 0, $2, $2) ON CONFLICT (chain) DO NOTHING`,
+	result, err := s.engine.execIn(ctx, tx, `INSERT INTO audit_heads (chain, sequence, mac, head_mac) VALUES ($1, 0, $2, $2) ON CONFLICT (chain) DO NOTHING`,
 		s.chain, []byte{})
 	if err != nil {
 		return head, err
@@ -41,7 +41,7 @@ func (s *Store) lockHead(ctx context.Context, tx *sql.Tx, n int) (head chainEnd,
 		return head, err
 	}
 	var check []byte
-	if err := tx.QueryRowContext(ctx, `UPDATE audit_heads SET sequence = sequence + $1 WHERE chain = $2 RETURNING sequence, mac, head_mac`,
+	if err := s.engine.rowIn(ctx, tx, `UPDATE audit_heads SET sequence = sequence + $1 WHERE chain = $2 RETURNING sequence, mac, head_mac`,
 		n, s.chain).Scan(&head.sequence, &head.mac, &check); err != nil {
 		return head, err
 	}
@@ -63,7 +63,7 @@ func (s *Store) moveHead(ctx context.Context, tx *sql.Tx, head chainEnd) error {
 	if head.sound {
 		check = s.headMAC(s.chain, head.sequence, head.mac)
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE audit_heads SET mac = $1, head_mac = $2 WHERE chain = $3`, head.mac, check, s.chain)
+	_, err := s.engine.execIn(ctx, tx, `UPDATE audit_heads SET mac = $1, head_mac = $2 WHERE chain = $3`, head.mac, check, s.chain)
 	return err
 }
 

@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -23,10 +23,10 @@ func checkBatch(noun string, n int) error {
 }
 
 // insertRows writes rows of equal length: into is the statement up to VALUES, after what follows it.
-func insertRows(ctx context.Context, tx *sql.Tx, into, after string, rows [][]any) error {
+func (e *engine) insertRows(ctx context.Context, tx *sql.Tx, into, after string, rows [][]any) error {
 	for size := rowsAtOnce; len(rows) > 0; size /= 2 {
 		for len(rows) >= size {
-			if err := insertSome(ctx, tx, into, after, rows[:size]); err != nil {
+			if err := e.insertSome(ctx, tx, into, after, rows[:size]); err != nil {
 				return err
 			}
 			rows = rows[size:]
@@ -35,7 +35,7 @@ func insertRows(ctx context.Context, tx *sql.Tx, into, after string, rows [][]an
 	return nil
 }
 
-func insertSome(ctx context.Context, tx *sql.Tx, into, after string, rows [][]any) error {
+func (e *engine) insertSome(ctx context.Context, tx *sql.Tx, into, after string, rows [][]any) error {
 	var text strings.Builder
 	text.WriteString(into)
 	text.WriteString(" VALUES ")
@@ -50,13 +50,15 @@ func insertSome(ctx context.Context, tx *sql.Tx, into, after string, rows [][]an
 				before = "("
 			}
 			args = append(args, value)
-			fmt.Fprintf(&text, "%s$%d", before, len(args))
+			text.WriteString(before)
+			text.WriteByte('$')
+			text.WriteString(strconv.Itoa(len(args)))
 		}
 		text.WriteByte(')')
 	}
 	text.WriteByte(' ')
 	text.WriteString(after)
-	_, err := tx.ExecContext(ctx, text.String(), args...)
+	_, err := e.execIn(ctx, tx, text.String(), args...)
 	return err
 }
 

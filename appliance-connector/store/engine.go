@@ -70,6 +70,7 @@ func (e *engine) transact(ctx context.Context, fn func(*sql.Tx) error) error {
 	var err error
 	for range maxAttempts {
 		err = inTx(ctx, e.write, nil, fn)
+		e.statements.want(ctx, e.write)
 		if err == nil || hasCode(err) || e.classify(err) != faultRetry {
 			return err
 		}

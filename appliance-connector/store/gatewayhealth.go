@@ -42,7 +42,7 @@ func (s *Store) RecordGatewayHeard(ctx context.Context, heard []sallyport.Gatewa
 	ctx, cancel := deadline(ctx)
 	defer cancel()
 	err := s.engine.transact(ctx, func(tx *sql.Tx) error {
-		return insertRows(ctx, tx, `INSERT INTO gateway_health (`+healthColumns+`)`, `ON CONFLICT (integration_id, appliance) DO UPDATE SET
+		return s.engine.insertRows(ctx, tx, `INSERT INTO gateway_health (`+healthColumns+`)`, `ON CONFLICT (integration_id, appliance) DO UPDATE SET
 			heard = CASE WHEN excluded.heard > gateway_health.heard THEN excluded.heard ELSE gateway_health.heard END,
 			accepted = CASE WHEN excluded.accepted > gateway_health.accepted THEN excluded.accepted ELSE gateway_health.accepted END,
 			error = CASE WHEN excluded.error_time > gateway_health.error_time THEN excluded.error ELSE gateway_health.error END,

@@ -62,11 +62,11 @@ func (s *Store) RecordUnknownSources(ctx context.Context, sources []sallyport.Un
 	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	err := s.engine.transact(ctx, func(tx *sql.Tx) error { return putUnknownSources(ctx, tx, sources) })
+	err := s.engine.transact(ctx, func(tx *sql.Tx) error { return s.putUnknownSources(ctx, tx, sources) })
 	return s.engine.failure("note unknown sources", err)
 }
 
-func putUnknownSources(ctx context.Context, tx *sql.Tx, sources []sallyport.UnknownSource) error {
+func (s *Store) putUnknownSources(ctx context.Context, tx *sql.Tx, sources []sallyport.UnknownSource) error {
 	rows := make(map[string][]any, len(sources)) // a statement writes a row once: the last of it
 	heard := map[sallyport.ApplianceID]time.Time{}
 	for _, u := range sources {
@@ -80,7 +80,7 @@ func putUnknownSources(ctx context.Context, tx *sql.Tx, sources []sallyport.Unkn
 	for _, key := range slices.Sorted(maps.Keys(rows)) { // so that two at once wait for each other in one order
 		list = append(list, rows[key])
 	}
-	if err := insertRows(ctx, tx, `INSERT INTO unknown_sources (appliance, source, first, last, count)`,
+	if err := s.engine.insertRows(ctx, tx, `INSERT INTO unknown_sources (appliance, source, first, last, count)`,
 		`ON CONFLICT (appliance, source) DO UPDATE SET first = excluded.first, last = excluded.last, count = excluded.count`, list); err != nil {
 		return err
 	}

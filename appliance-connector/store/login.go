@@ -61,30 +61,52 @@ type LoginCount struct {
 // that is there replaces it, but for the time it began, and one that has ended is not opened again.
 // Writing a batch twice changes nothing. Texts that are too long are cut.
 func (s *Store) RecordLogins(ctx context.Context, records []sallyport.LoginRecord, events []sallyport.LoginEvent) error {
-	if err := first(checkBatch("logins", len(records)), checkBatch("login events", len(events))); err != nil {
+	return s.RecordActivity(ctx, records, events, nil, nil)
+}
+
+// RecordActivity is RecordLogins, AppendAudit and RecordRADIUS in one transaction: all or none.
+func (s *Store) RecordActivity(ctx context.Context, records []sallyport.LoginRecord, events []sallyport.LoginEvent,
+	audit []sallyport.AuditRecord, requests []RADIUSActivity) error {
+	if err := first(checkBatch("logins", len(records)), checkBatch("login events", len(events)),
+		checkBatch("audit records", len(audit)), checkBatch("RADIUS requests", len(requests))); err != nil {
 		return err
 	}
 	logins, err := loginRows(records)
 	if err != nil {
 		return err
 	}
+	radius, err := radiusRows(requests)
+	if err != nil {
+		return err
+	}
+	steps := eventRows(events)
 	ctx, cancel := patiently(ctx)
 	defer cancel()
 	err = s.engine.transact(ctx, func(tx *sql.Tx) error {
-		if err := insertRows(ctx, tx, `INSERT INTO logins (`+loginColumns+`, code, search)`, `ON CONFLICT (id) DO UPDATE SET
+		if err := s.writeLogins(ctx, tx, logins, steps); err != nil {
+			return err
+		}
+		if err := s.appendAudit(ctx, tx, audit); err != nil {
+			return err
+		}
+		return s.writeRADIUS(ctx, tx, radius)
+	})
+	return s.engine.failure("write records", err)
+}
+
+func (s *Store) writeLogins(ctx context.Context, tx *sql.Tx, logins, events [][]any) error {
+	if err := s.engine.insertRows(ctx, tx, `INSERT INTO logins (`+loginColumns+`, code, search)`, `ON CONFLICT (id) DO UPDATE SET
 			ended = excluded.ended, support_code = excluded.support_code, user_name = excluded.user_name, account = excluded.account,
 			integration_id = excluded.integration_id, door = excluded.door, outcome = excluded.outcome, method = excluded.method,
 			reason = excluded.reason, detail = excluded.detail, address = excluded.address, appliance = excluded.appliance,
 			code = excluded.code, search = excluded.search
 			WHERE logins.outcome = 'open' OR excluded.outcome <> 'open'`, logins); err != nil {
-			return fmt.Errorf("write logins: %w", err)
-		}
-		if err := insertRows(ctx, tx, `INSERT INTO login_events (`+eventColumns+`, id, code)`, `ON CONFLICT (id) DO NOTHING`, eventRows(events)); err != nil {
-			return fmt.Errorf("write events: %w", err)
-		}
-		return nil
-	})
-	return s.engine.failure("write logins", err)
+		return fmt.Errorf("write logins: %w", err)
+	}
+	if err := s.engine.insertRows(ctx, tx, `INSERT INTO login_events (`+eventColumns+`, id, code)`, `ON CONFLICT (id) DO NOTHING`, events); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	return nil
 }
 
 // loginRows takes the last state of each login; sorted, so that two batches at once do not wait for

@@ -84,7 +84,7 @@ func (s *Store) importTokens(ctx context.Context, tx *changing, tokens []sallypo
 	if done.Added = len(rows); done.Added == 0 {
 		return done, nil
 	}
-	if err := insertRows(ctx, tx.Tx, `INSERT INTO otp_tokens (id, serial, serial_folded, kind, algorithm, digits, period, next, drift,
+	if err := s.engine.insertRows(ctx, tx.Tx, `INSERT INTO otp_tokens (id, serial, serial_folded, kind, algorithm, digits, period, next, drift,
 		account, state, maker, imported, assigned, used, version, sealed_seed, last_owner)`, "", rows); err != nil {
 		return done, fmt.Errorf("write OTP tokens: %w", err)
 	}

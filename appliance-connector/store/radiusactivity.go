@@ -41,23 +41,26 @@ type RADIUSPage struct {
 // RecordRADIUS writes what became of RADIUS requests in one transaction, at most 1,000. Writing a batch
 // twice changes nothing. Texts that are too long are cut.
 func (s *Store) RecordRADIUS(ctx context.Context, requests []RADIUSActivity) error {
-	if err := checkBatch("RADIUS requests", len(requests)); err != nil {
-		return err
-	}
+	return s.RecordActivity(ctx, nil, nil, nil, requests)
+}
+
+func radiusRows(requests []RADIUSActivity) ([][]any, error) {
 	rows := make([][]any, 0, len(requests))
 	for _, r := range requests {
 		if r.Time.IsZero() {
-			return invalidf("A RADIUS request needs a time.")
+			return nil, invalidf("A RADIUS request needs a time.")
 		}
 		rows = append(rows, radiusRow(r))
 	}
 	slices.SortFunc(rows, func(a, b []any) int { return cmp.Compare(a[0].(string), b[0].(string)) })
-	ctx, cancel := patiently(ctx)
-	defer cancel()
-	err := s.engine.transact(ctx, func(tx *sql.Tx) error {
-		return insertRows(ctx, tx, `INSERT INTO radius_activity (`+radiusColumns+`, search)`, `ON CONFLICT (id) DO NOTHING`, rows)
-	})
-	return s.engine.failure("write RADIUS requests", err)
+	return rows, nil
+}
+
+func (s *Store) writeRADIUS(ctx context.Context, tx *sql.Tx, rows [][]any) error {
+	if err := s.engine.insertRows(ctx, tx, `INSERT INTO radius_activity (`+radiusColumns+`, search)`, `ON CONFLICT (id) DO NOTHING`, rows); err != nil {
+		return fmt.Errorf("write RADIUS requests: %w", err)
+	}
+	return nil
 }
 
 func radiusRow(r RADIUSActivity) []any {

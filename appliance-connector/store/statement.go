@@ -13,6 +13,7 @@ import (
 type statements struct {
 	mu       sync.RWMutex
 	prepared map[statementKey]*sql.Stmt
+	wanted   map[string]struct{} // ran on the writer in a transaction, and are prepared after it
 }
 
 type statementKey struct {
@@ -45,6 +46,37 @@ func (s *statements) get(ctx context.Context, db *sql.DB, query string) (*sql.St
 	return stmt, nil
 }
 
+// have returns the prepared form of a statement of the writer. If there is none, want prepares it once the
+// transaction that runs it has ended: preparing it now would wait for the one writer, which is the transaction's.
+func (s *statements) have(db *sql.DB, query string) *sql.Stmt {
+	s.mu.RLock()
+	stmt := s.prepared[statementKey{db, query}]
+	s.mu.RUnlock()
+	if stmt != nil {
+		return stmt
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wanted == nil {
+		s.wanted = make(map[string]struct{})
+	}
+	s.wanted[query] = struct{}{}
+	return nil
+}
+
+// want prepares what transactions ran that was not prepared. What cannot be prepared now will be wanted again.
+func (s *statements) want(ctx context.Context, db *sql.DB) {
+	s.mu.Lock()
+	wanted := s.wanted
+	s.wanted = nil
+	s.mu.Unlock()
+	for query := range wanted {
+		if _, err := s.get(ctx, db, query); err != nil {
+			return
+		}
+	}
+}
+
 func (s *statements) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,6 +105,26 @@ func (e *engine) exec(ctx context.Context, query string, args ...any) (int64, er
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+// execIn runs a statement of a transaction on the writer.
+func (e *engine) execIn(ctx context.Context, tx *sql.Tx, query string, args ...any) (sql.Result, error) {
+	if e.prepare {
+		if stmt := e.statements.have(e.write, query); stmt != nil {
+			return tx.StmtContext(ctx, stmt).ExecContext(ctx, args...)
+		}
+	}
+	return tx.ExecContext(ctx, query, args...)
+}
+
+// rowIn runs a statement of a transaction on the writer that returns one row.
+func (e *engine) rowIn(ctx context.Context, tx *sql.Tx, query string, args ...any) *sql.Row {
+	if e.prepare {
+		if stmt := e.statements.have(e.write, query); stmt != nil {
+			return tx.StmtContext(ctx, stmt).QueryRowContext(ctx, args...)
+		}
+	}
+	return tx.QueryRowContext(ctx, query, args...)
 }
 
 // query runs a statement that returns rows, on the writer or the readers.

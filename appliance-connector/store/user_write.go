@@ -76,7 +76,7 @@ func (b *userBatch) letGo(ctx context.Context) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	if err := insertRows(ctx, b.tx.Tx, `INSERT INTO former_accounts (account, user_id)`,
+	if err := b.store.engine.insertRows(ctx, b.tx.Tx, `INSERT INTO former_accounts (account, user_id)`,
 		`ON CONFLICT (account) DO UPDATE SET user_id = excluded.user_id`, rows); err != nil {
 		return fmt.Errorf("write former accounts: %w", err)
 	}
@@ -134,7 +134,7 @@ func (b *userBatch) writeUsers(ctx context.Context) (err error) {
 	if len(added) == 0 {
 		return nil
 	}
-	if err := insertRows(ctx, b.tx.Tx, `INSERT INTO users (`+userColumns+`, name_folded, path)`, "", added); err != nil {
+	if err := b.store.engine.insertRows(ctx, b.tx.Tx, `INSERT INTO users (`+userColumns+`, name_folded, path)`, "", added); err != nil {
 		return fmt.Errorf("write new users: %w", err)
 	}
 	return nil
@@ -171,7 +171,7 @@ func (b *userBatch) writeWords(ctx context.Context) (err error) {
 	if len(rows) == 0 {
 		return nil
 	}
-	if err := insertRows(ctx, b.tx.Tx, `INSERT INTO user_words (word, user_id)`, `ON CONFLICT (word, user_id) DO NOTHING`, rows); err != nil {
+	if err := b.store.engine.insertRows(ctx, b.tx.Tx, `INSERT INTO user_words (word, user_id)`, `ON CONFLICT (word, user_id) DO NOTHING`, rows); err != nil {
 		return fmt.Errorf("write words of users: %w", err)
 	}
 	return nil

@@ -86,7 +86,7 @@ func (e *engine) run(ctx context.Context, say func(ready) error) error {
 	})
 	e.door = &overlay.Door{
 		Tenant: e.trust.Tenant, Keys: e.ring, States: login.Keeper{Key: e.ring.Derive("login state")},
-		Integrations: e.db, Once: e.db, Now: time.Now, Log: e.log, Engine: engine,
+		Integrations: standings, Once: e.db, Now: time.Now, Log: e.log, Engine: engine,
 	}
 	client, err := tunnel.New(tunnel.Config{
 		Addresses: []string{e.trust.TunnelAddress}, Handler: e, Version: "bench", Log: e.log,

@@ -43,7 +43,11 @@ func measureLogins(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	var all []roundResult
-	for i := range pick(b, 3, 1) {
+	rounds := pick(b, 3, 1)
+	if b.rate > 0 {
+		rate, rounds = b.rate, 1
+	}
+	for i := range rounds {
 		r, err := h.round(ctx, rate, seconds)
 		if err != nil {
 			return nil, err
@@ -53,7 +57,7 @@ func measureLogins(ctx context.Context, b *bench) ([]row, error) {
 	}
 	rows := loginRows(rate, all)
 	kept := all[len(all)-1]
-	if !rows[0].met {
+	if !rows[0].met && b.rate == 0 {
 		var more row
 		if more, kept, err = h.bearable(ctx, b, rate, seconds); err != nil {
 			return nil, err

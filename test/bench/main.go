@@ -1,7 +1,7 @@
 // Command bench measures Sallyport on this machine and writes the figures into docs/performance.md,
 // beside the targets and, where a peer runs here, beside what the peer does in the same run.
 //
-//	go run ./test/bench [-out docs/performance.md] [-only name,...] [-quick] [-profile DIR]
+//	go run ./test/bench [-out docs/performance.md] [-only name,...] [-quick] [-rate N] [-profile DIR]
 //
 // Every service is a process of its own, started by this program as "bench role NAME" from the same
 // packages that the product's program is made of; Redis, FreeRADIUS and Chromium are the real ones.
@@ -53,6 +53,7 @@ func run(ctx context.Context, args []string) error {
 type bench struct {
 	self    string // the path of this program
 	quick   bool   // short runs, for who works on this program
+	rate    int    // of whole logins, a second; 0: the one wanted
 	profile string // directory for the processor profiles of the roles; empty: none
 	out     io.Writer
 }
@@ -92,12 +93,13 @@ func measureAll(ctx context.Context, args []string) error {
 	f.StringVar(&out, "out", "", "file with the table (docs/performance.md); empty: print it only")
 	f.StringVar(&only, "only", "", "measurements to make, with commas between (default: all)")
 	f.BoolVar(&b.quick, "quick", false, "short runs: the figures mean little")
+	f.IntVar(&b.rate, "rate", 0, "whole logins a second, instead of those wanted: one run at this rate, for profiles")
 	f.StringVar(&b.profile, "profile", "", "directory for processor profiles of the services (they cost a little)")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	if out != "" && (only != "" || b.quick || b.profile != "") {
-		return errors.New("-out wants a whole run, without -only, -quick and -profile")
+	if out != "" && (only != "" || b.quick || b.rate != 0 || b.profile != "") {
+		return errors.New("-out wants a whole run, without -only, -quick, -rate and -profile")
 	}
 	var err error
 	if b.self, err = os.Executable(); err != nil {
