@@ -15,6 +15,7 @@ packages=(
   protobuf-compiler                                  # make generate, and the next line
   python3 python3-cryptography python3-grpcio python3-protobuf # clients that share no code with ours
   python3-aiosmtpd                                   # a mail server
+  python3-pyrad                                      # a RADIUS client
   perl libnet-smpp-perl                              # a message centre for text messages
 )
 

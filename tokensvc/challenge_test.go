@@ -95,6 +95,29 @@ func TestAnswerTakesMillisecondsAndPushLeavesWithinTwenty(t *testing.T) {
 	}
 }
 
+// An appliance lets 12,000 logins wait, each with a stream of its own on one connection. A call behind them is not held up.
+func TestAnApplianceWatchesMoreChallengesThanItLetsLoginsWait(t *testing.T) {
+	w := newWorld(t)
+	r := w.start(nil)
+	p := r.enrol("hospital", deviceproto.ProviderNone)
+	a := r.appliance("hospital")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	id := sallyport.ChallengeID(sallyport.NewID())
+	if _, err := a.CreateChallenge(ctx, request(t, p, id, 2*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	const watched = 12_500
+	for range watched {
+		if _, err := a.WatchChallenge(ctx, &tokensvcpb.WatchChallengeRequest{ChallengeId: string(id)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := a.CreateChallenge(ctx, request(t, p, sallyport.ChallengeID(sallyport.NewID()), time.Minute)); err != nil {
+		t.Errorf("beside %d that wait: %v", watched, err)
+	}
+}
+
 func TestCreatingTwiceSendsOnePush(t *testing.T) {
 	w := newWorld(t)
 	one, two := w.start(nil), w.start(nil)

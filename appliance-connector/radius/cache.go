@@ -23,7 +23,10 @@ func (c *replyCache) key(source netip.AddrPort, r *request) (k cacheKey) {
 	return k
 }
 
-func (k *cacheKey) hash() uint64 { return binary.LittleEndian.Uint64(k[19+authSize:]) }
+// shard spreads entries by packet and by source: one packet from many sources must not crowd out a sixteenth of the others.
+func (k *cacheKey) shard() uint64 {
+	return binary.LittleEndian.Uint64(k[19+authSize:]) + uint64(binary.LittleEndian.Uint16(k[16:])) + uint64(k[15])
+}
 
 // replyCache remembers requests being verified and the answers given, for the time a gateway may
 // repeat itself. When it is full the oldest goes first, so it is bounded under any load.
@@ -86,7 +89,7 @@ const (
 // begin looks a request up and enters it when it is new. early reports that an entry younger than the
 // window had to go to make room.
 func (c *replyCache) begin(k cacheKey, now time.Time, out []byte) (what seen, answer []byte, at place, early bool) {
-	s := &c.shards[k.hash()%uint64(len(c.shards))]
+	s := &c.shards[k.shard()%uint64(len(c.shards))]
 	t := now.UnixNano()
 	s.mu.Lock()
 	defer s.mu.Unlock()

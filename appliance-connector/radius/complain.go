@@ -102,7 +102,7 @@ func (d *dropLog) allow(k dropKey, now time.Time) (suppressed int, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	q := d.quiet[k]
-	if q != nil && now.Before(q.until) {
+	if q != nil && now.Before(q.until) && q.until.Sub(now) <= dropQuiet { // longer: the clock was set back
 		q.suppressed++
 		return 0, false
 	}

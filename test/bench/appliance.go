@@ -34,7 +34,7 @@ type founded struct {
 }
 
 // found makes an enterprise at the cloud at cloudURL, and its gateway.
-func (w *world) found(ctx context.Context, cloudURL, origin string) (*founded, error) {
+func (w *world) found(ctx context.Context, cloudURL, origin string, change ...func(*sallyport.Integration)) (*founded, error) {
 	tenant, code, err := w.newEnterprise(ctx)
 	if err != nil {
 		return nil, err
@@ -58,10 +58,14 @@ func (w *world) found(ctx context.Context, cloudURL, origin string) (*founded, e
 	// Its controllers cannot be reached, and are not asked: gateway tokens are checked without them.
 	hospital, failed := store.PutDomain(ctx, sallyport.Domain{Name: "hospital.test", NetBIOS: netbios, Servers: []string{"ldaps://127.0.0.1:1"},
 		BindName: "nobody@hospital.test", BindPassword: "never sent"})
-	_, err = store.PutIntegration(ctx, sallyport.Integration{
+	gateway := sallyport.Integration{
 		ID: f.integration, Kind: "f5-big-ip", Nickname: "Hospital VPN", Secret: radiusSecret, MessageAuthenticator: sallyport.MessageAuthenticatorAlways,
 		Clients: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Origins: []string{origin},
-	})
+	}
+	for _, c := range change {
+		c(&gateway)
+	}
+	_, err = store.PutIntegration(ctx, gateway)
 	f.domain = hospital.ID
 	return f, errors.Join(failed, err, store.Close())
 }

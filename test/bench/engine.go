@@ -39,27 +39,32 @@ func runEngine(ctx context.Context, settings []byte, log *slog.Logger, say func(
 	if err := json.Unmarshal(settings, &dir); err != nil {
 		return err
 	}
-	t, err := trust.Load(dir)
+	e, err := openEngine(ctx, dir, log)
 	if err != nil {
 		return err
 	}
-	ring, err := keyring.Load(dir)
-	if err != nil {
-		return err
-	}
-	db, err := appliance.OpenStore(ctx, dir, "", ring, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	phones, err := devices.Dial(t.TokenService, t.TLS(""))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, phones.Close()) }()
-	e := &engine{ring: ring, trust: t, db: db, phones: phones, log: log}
+	defer func() { err = errors.Join(err, e.close()) }()
 	return e.run(ctx, say)
 }
+
+func openEngine(ctx context.Context, dir string, log *slog.Logger) (e *engine, err error) {
+	e = &engine{log: log}
+	if e.trust, err = trust.Load(dir); err != nil {
+		return nil, err
+	}
+	if e.ring, err = keyring.Load(dir); err != nil {
+		return nil, err
+	}
+	if e.db, err = appliance.OpenStore(ctx, dir, "", e.ring, log); err != nil {
+		return nil, err
+	}
+	if e.phones, err = devices.Dial(e.trust.TokenService, e.trust.TLS("")); err != nil {
+		return nil, errors.Join(err, e.db.Close())
+	}
+	return e, nil
+}
+
+func (e *engine) close() error { return errors.Join(e.phones.Close(), e.db.Close()) }
 
 // engine is the parts of that appliance.
 type engine struct {

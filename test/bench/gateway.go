@@ -16,6 +16,8 @@ import (
 	"github.com/sallyport/sallyport"
 )
 
+var errRefused = errors.New("RADIUS did not accept")
+
 // askRADIUS is the gateway's part: one Access-Request with the token as password, sent again after a
 // second. Anything but Access-Accept is an error.
 func askRADIUS(ctx context.Context, addr, user string, token sallyport.Secret) error {
@@ -45,7 +47,7 @@ func askRADIUS(ctx context.Context, addr, user string, token sallyport.Secret) e
 			return errors.New("RADIUS answer is not authentic")
 		}
 		if code := radius.Code(in[0]); code != radius.CodeAccessAccept {
-			return fmt.Errorf("RADIUS answered %v", code)
+			return fmt.Errorf("%w: %v", errRefused, code)
 		}
 		return nil
 	}
@@ -53,8 +55,11 @@ func askRADIUS(ctx context.Context, addr, user string, token sallyport.Secret) e
 }
 
 // accessRequest is a request with Message-Authenticator (RFC 3579 section 3.2).
-func accessRequest(user string, token sallyport.Secret) ([]byte, error) {
+func accessRequest(user string, token sallyport.Secret, change ...func(*radius.Packet)) ([]byte, error) {
 	p := radius.New(radius.CodeAccessRequest, []byte(radiusSecret))
+	for _, c := range change {
+		c(p)
+	}
 	err := errors.Join(
 		rfc2869.MessageAuthenticator_Set(p, make([]byte, md5.Size)),
 		rfc2865.UserName_SetString(p, user), rfc2865.UserPassword_SetString(p, string(token)),

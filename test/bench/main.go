@@ -82,6 +82,7 @@ var measurements = []measurement{
 	{"waiting", "logins that wait on one replica", measureWaiting},
 	{"tunnels", "idle tunnels on one replica", measureTunnels},
 	{"login", "whole logins", measureLogins},
+	{"held", "logins that RADIUS holds for their phones, beside FreeRADIUS", measureHeld},
 	{"overlay", "the overlay in a page", measureOverlay},
 	{"administration", "100,000 users in store, directory and lists", measureAdministration},
 }

@@ -29,6 +29,7 @@ var roles = map[string]part{
 	"streams":   runStreams,
 	"https":     runHTTPS,
 	"engine":    runEngine,
+	"legacy":    runLegacy,
 }
 
 // runRole runs a role until its standard input ends, or it is told to stop.

@@ -119,30 +119,39 @@ server default {
 // StartFreeRADIUS starts a token server that signs its answers, or does not.
 func StartFreeRADIUS(tb testing.TB, signed bool) *FreeRADIUS {
 	tb.Helper()
+	program, secret := freeradiusProgram(tb), [12]byte{}
+	_, _ = rand.Read(secret[:]) // never fails
+	r := &FreeRADIUS{Port: FreePort(tb), Secret: hex.EncodeToString(secret[:])}
+	sign := ""
+	if signed {
+		sign = "update reply {\n\t\t\t&Message-Authenticator := 0x00\n\t\t}"
+	}
+	home := dir(tb, "freeradius")
+	r.run(tb, program, home, fmt.Sprintf(freeradiusConf, home, r.Port, r.Secret, sign, TokenCode, NextCode, NextQuestion))
+	return r
+}
+
+func freeradiusProgram(tb testing.TB) string {
+	tb.Helper()
 	program, err := exec.LookPath("freeradius")
 	if err != nil {
 		if program, err = exec.LookPath("/usr/sbin/freeradius"); err != nil {
 			tb.Fatal("freeradius is needed (Debian package freeradius)")
 		}
 	}
-	var secret [12]byte
-	_, _ = rand.Read(secret[:]) // never fails
-	r := &FreeRADIUS{Port: FreePort(tb), Secret: hex.EncodeToString(secret[:])}
-	home, sign := dir(tb, "freeradius"), ""
-	if signed {
-		sign = "update reply {\n\t\t\t&Message-Authenticator := 0x00\n\t\t}"
-	}
-	for name, content := range map[string]string{
-		"radiusd.conf": fmt.Sprintf(freeradiusConf, home, r.Port, r.Secret, sign, TokenCode, NextCode, NextQuestion),
-		"dictionary":   "$INCLUDE /usr/share/freeradius/dictionary\n",
-	} {
+	return program
+}
+
+// run writes the configuration and starts the program with it.
+func (r *FreeRADIUS) run(tb testing.TB, program, home, conf string) {
+	tb.Helper()
+	for name, content := range map[string]string{"radiusd.conf": conf, "dictionary": "$INCLUDE /usr/share/freeradius/dictionary\n"} {
 		if err := os.WriteFile(filepath.Join(home, name), []byte(content), 0o600); err != nil {
 			tb.Fatal(err)
 		}
 	}
 	r.Program = NewProgram(tb, "freeradius", program, r.listens, "-f", "-l", "stdout", "-d", home)
 	r.Start()
-	return r
 }
 
 // listens reports whether the port is taken: a datagram to a free one comes back as refused.

@@ -24,7 +24,9 @@ import (
 // Limits of a connection and a request.
 const (
 	maxMessage = 64 << 10
-	maxStreams = 10_000 // of one connection; an appliance watches one challenge a login
+	// maxStreams bounds those of one connection. An appliance watches one challenge a login: more than the logins that
+	// it lets wait, or new ones stand still behind those that wait.
+	maxStreams = 40_000
 	unaryTime  = 10 * time.Second
 	maxAwait   = 5 * time.Minute
 	// look is how often a stream looks by itself, in case an event was lost.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
@@ -16,11 +17,16 @@ import (
 // radclient asks with FreeRADIUS's client and returns what it prints.
 func radclient(t *testing.T, a *appliance, kind, attributes string) string {
 	t.Helper()
+	return radclientAt(t, a.Addr(), secret, kind, attributes)
+}
+
+func radclientAt(t *testing.T, at netip.AddrPort, secret, kind, attributes string) string {
+	t.Helper()
 	program, err := exec.LookPath("radclient")
 	if err != nil {
 		t.Fatal("radclient is needed (Debian package freeradius-utils)")
 	}
-	cmd := exec.Command(program, "-x", "-r", "2", "-t", "30", a.Addr().String(), kind, secret)
+	cmd := exec.Command(program, "-x", "-r", "2", "-t", "30", at.String(), kind, secret)
 	cmd.Stdin = strings.NewReader(attributes + "\nMessage-Authenticator = 0x00\n")
 	out, _ := cmd.CombinedOutput() // radclient fails when it is rejected or challenged
 	return string(out)
