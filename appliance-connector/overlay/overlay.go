@@ -47,9 +47,9 @@ type Integrations interface {
 	Integration(ctx context.Context, id sallyport.IntegrationID) (sallyport.Integration, error)
 }
 
-// Once tells whether a value is met for the first time, over all appliances of the enterprise.
+// Once tells whether values that come together are all met for the first time, over all appliances of the enterprise.
 type Once interface {
-	Claim(ctx context.Context, key []byte, expires, now time.Time) (first bool, err error)
+	ClaimAll(ctx context.Context, keys [][]byte, expires, now time.Time) (first bool, err error)
 }
 
 // Door is the front door.
@@ -158,14 +158,13 @@ func (u *use) now() error {
 // once refuses a sealed password, and a login id, that were here before: within the life of a key
 // statement, after which the seal is too old to open.
 func (d *Door) once(ctx context.Context, id sallyport.LoginID, c *tunnelpb.SealedCredentials, now time.Time) error {
-	for _, value := range []string{"login " + string(id), "seal " + string(c.GetEnc())} {
-		first, err := d.Once.Claim(ctx, sealed.Fields("sealed password", value), now.Add(login.Life+2*Skew+15*time.Minute), now)
-		if err != nil {
-			return sallyport.Errorf(sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("claim sealed password: %w", err))
-		}
-		if !first {
-			return d.refuse(ctx, id, errors.New("the sealed password or its login id was used before"))
-		}
+	keys := [][]byte{sealed.Fields("sealed password", "login "+string(id)), sealed.Fields("sealed password", "seal "+string(c.GetEnc()))}
+	first, err := d.Once.ClaimAll(ctx, keys, now.Add(login.Life+2*Skew+15*time.Minute), now)
+	if err != nil {
+		return sallyport.Errorf(sallyport.CodeUnavailable, "Sign-in is not available right now. Please try again.", fmt.Errorf("claim sealed password: %w", err))
+	}
+	if !first {
+		return d.refuse(ctx, id, errors.New("the sealed password or its login id was used before"))
 	}
 	return nil
 }

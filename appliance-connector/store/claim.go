@@ -2,10 +2,15 @@ package store
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport"
 )
+
+// maxClaims bounds how many keys are used at once.
+const maxClaims = 8
 
 // claimGrace is how much longer than asked a claim is kept: the clocks of two appliances differ.
 const claimGrace = 2 * time.Minute
@@ -14,18 +19,34 @@ const claimGrace = 2 * time.Minute
 // appliances of the database, until expires at least. After an error nobody knows whether the key
 // was used, so the caller must refuse what it guards.
 func (s *Store) Claim(ctx context.Context, key []byte, expires, now time.Time) (first bool, err error) {
-	if err := checkSize("one-time key", len(key), 1, maxClaim); err != nil {
-		return false, err
+	return s.ClaimAll(ctx, [][]byte{key}, expires, now)
+}
+
+// ClaimAll is Claim for 1 to 8 different keys that are used together: first is true when none of them was used
+// before. All of them are used then, whatever it says. Callers that share keys name them in the same order.
+func (s *Store) ClaimAll(ctx context.Context, keys [][]byte, expires, now time.Time) (first bool, err error) {
+	if len(keys) == 0 || len(keys) > maxClaims {
+		return false, invalidf("One to %d one-time keys are used at once.", maxClaims)
 	}
 	if expires.Before(now) {
 		expires = now
 	}
+	args := []any{micros(expires.Add(claimGrace))}
+	var values strings.Builder
+	for n, key := range keys {
+		if err := checkSize("one-time key", len(key), 1, maxClaim); err != nil {
+			return false, err
+		}
+		if n > 0 {
+			values.WriteString(", ")
+		}
+		args = append(args, key)
+		values.WriteString("($" + strconv.Itoa(len(args)) + ", $1)")
+	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	n, err := s.engine.exec(ctx,
-		`INSERT INTO claims (claim, expires) VALUES ($1, $2) ON CONFLICT (claim) DO NOTHING`,
-		key, micros(expires.Add(claimGrace)))
-	return n == 1, s.engine.failure("claim key", err)
+	n, err := s.engine.exec(ctx, `INSERT INTO claims (claim, expires) VALUES `+values.String()+` ON CONFLICT (claim) DO NOTHING`, args...)
+	return n == int64(len(keys)), s.engine.failure("claim key", err)
 }
 
 // UseStep uses a step of a device's token code (RFC 6238: time divided by 30 s): first is true only

@@ -27,6 +27,9 @@ const (
 	// pages all over the file, and 100,000 users are listed by about 8 MiB.
 	sqliteWriterCache = "cache_size=-32768"
 	sqliteReaderCache = "cache_size=-8192"
+	// After how many pages the writer copies its log into the file. Records of logins change the same pages
+	// again and again: the longer the log, the fewer are copied. It takes 16 MiB.
+	sqliteCheckpoint = "wal_autocheckpoint=4000"
 )
 
 // openSQLite opens or makes the database file at path. WAL with synchronous NORMAL survives the end
@@ -43,7 +46,7 @@ func openSQLite(ctx context.Context, path string) (*engine, error) {
 		classify: classifySQLite,
 		prepare:  true,
 	}
-	if e.write, err = sql.Open("sqlite", sqliteDSN(full, url.Values{"_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_pragma": {sqliteWriterCache}})); err != nil {
+	if e.write, err = sql.Open("sqlite", sqliteDSN(full, url.Values{"_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_pragma": {sqliteWriterCache, sqliteCheckpoint}})); err != nil {
 		return nil, fmt.Errorf("open writer: %w", err)
 	}
 	// One connection: in-process writers queue here, in order and with their deadlines, and only

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/base64"
@@ -20,6 +21,8 @@ const (
 	fewUsers = 2000
 	// fewOUs is up to how many OUs each user is held against on that way; more are looked up.
 	fewOUs = 50
+	// someWords is up to how many uses of a word are counted, to find the rarest of several.
+	someWords = 10_000
 )
 
 // UserQuery says which users are meant; the zero value means all who are not removed.
@@ -190,13 +193,25 @@ func (q UserQuery) conditions(ctx context.Context, tx *sql.Tx) (conditions, erro
 	default:
 		c.add(`id IN (`+marks(len(q.IDs))+`)`, texts(q.IDs)...)
 	}
-	selectors, err := q.selectors()
+	selectors, err := q.selectors(ctx, tx)
 	if err != nil {
 		return c, err
 	}
 	narrow := false
 	for _, sel := range selectors {
 		if narrow {
+			c.add(sel.holds, sel.args...)
+			continue
+		}
+		if sel.gather {
+			ids, few, err := sel.gathered(ctx, tx)
+			if err != nil {
+				return c, err
+			}
+			if narrow = few; few {
+				c.add(`id IN (`+marks(len(ids))+`)`, ids...)
+				continue
+			}
 			c.add(sel.holds, sel.args...)
 			continue
 		}
@@ -239,6 +254,7 @@ func (q UserQuery) check() error {
 type selector struct {
 	rows, holds string
 	args        []any
+	gather      bool // rows takes time: it is asked once, and few ids are named one by one then
 }
 
 // few reports whether rows finds so few that they are best looked up first.
@@ -253,7 +269,36 @@ func (s selector) few(ctx context.Context, tx *sql.Tx) (bool, error) {
 	return n <= fewUsers, nil
 }
 
-func (q UserQuery) selectors() ([]selector, error) {
+// gathered returns the ids that rows finds, if they are few. The last is repeated up to a power of two, so that there
+// are few different statements; nobody has the empty one.
+func (s selector) gathered(ctx context.Context, tx *sql.Tx) (ids []any, few bool, err error) {
+	var c conditions
+	c.add(s.rows, s.args...)
+	rows, err := tx.QueryContext(ctx, fmt.Sprintf(`SELECT user_id FROM (%s) a LIMIT %d`, c.clauses[0], fewUsers+1), c.args...)
+	if err != nil {
+		return nil, false, fmt.Errorf("gather users: %w", err)
+	}
+	ids, err = collect(rows, func(rows *sql.Rows) (any, error) {
+		var id string
+		err := rows.Scan(&id)
+		return id, err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("gather users: %w", err)
+	}
+	if len(ids) > fewUsers {
+		return nil, false, nil
+	}
+	if len(ids) == 0 {
+		ids = append(ids, "")
+	}
+	for len(ids)&(len(ids)-1) != 0 {
+		ids = append(ids, ids[len(ids)-1])
+	}
+	return ids, true, nil
+}
+
+func (q UserQuery) selectors(ctx context.Context, tx *sql.Tx) ([]selector, error) {
 	var list []selector
 	words, err := searchWords(q.Text)
 	if err != nil {
@@ -262,14 +307,12 @@ func (q UserQuery) selectors() ([]selector, error) {
 	if q.Text != "" && len(words) == 0 {
 		return []selector{{rows: `SELECT id FROM users WHERE 1 = 0`, holds: `1 = 0`}}, nil
 	}
-	// Long words first: they are likely to leave few.
-	slices.SortStableFunc(words, func(a, b string) int { return len(b) - len(a) })
-	for _, word := range words {
-		list = append(list, selector{
-			rows:  `SELECT user_id FROM user_words WHERE word >= ? AND word < ?`,
-			holds: `id || '' IN (SELECT user_id FROM user_words WHERE word >= ? AND word < ?)`,
-			args:  []any{word, word + wordsAfter},
-		})
+	if len(words) > 0 {
+		found, err := withWords(ctx, tx, words)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found)
 	}
 	if q.OU != "" {
 		below, err := belowOU(q.OU)
@@ -286,6 +329,37 @@ func (q UserQuery) selectors() ([]selector, error) {
 		list = append(list, scope)
 	}
 	return list, nil
+}
+
+// withWords selects who has all of the words. Those of the rarest word are gathered, and the uses of the others gone
+// through: two words that are common by themselves often leave few together.
+func withWords(ctx context.Context, tx *sql.Tx, words []string) (selector, error) {
+	uses := make(map[string]int, len(words))
+	for _, word := range words {
+		if len(words) == 1 {
+			break
+		}
+		var n int
+		err := tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT COUNT(*) FROM (SELECT 1 FROM user_words WHERE word >= $1 AND word < $2 LIMIT %d) a`, someWords),
+			word, word+wordsAfter).Scan(&n)
+		if err != nil {
+			return selector{}, fmt.Errorf("count uses of word: %w", err)
+		}
+		uses[word] = n
+	}
+	// The rarest is the innermost; of those that are too common to be counted, the longest.
+	slices.SortStableFunc(words, func(a, b string) int { return cmp.Or(uses[b]-uses[a], len(a)-len(b)) })
+	all := selector{gather: true}
+	for n, word := range words {
+		if n > 0 {
+			all.rows += ` AND user_id || '' IN (`
+		}
+		all.rows += `SELECT user_id FROM user_words WHERE word >= ? AND word < ?`
+		all.args = append(all.args, word, word+wordsAfter)
+	}
+	all.rows += strings.Repeat(`)`, len(words)-1)
+	all.holds = `id || '' IN (` + all.rows + `)`
+	return all, nil
 }
 
 // belowOU selects by path.

@@ -96,6 +96,8 @@ func suite() []conform {
 		{"an invitation is taken once, and not after its time", inviteOnce},
 		{"a setting is set and replaced", settings},
 		{"what a login needs of an account comes in one read", standingInOneRead},
+		{"it changes with the revision only, but for the last login", standingHasARevision},
+		{"logins, decisions and RADIUS requests are written together or not at all", activityTogether},
 		{"what all logins have in common comes with its revision", loginPolicies},
 		{"a new device or phone number ends the account's temporary codes", enrolmentEndsTemporaryCodes},
 		{"logins that nobody goes on with are abandoned", abandonedLogins},

@@ -78,6 +78,23 @@ func claimSwept(t *testing.T, e Engine) {
 	if claim("long", start.Add(time.Hour)) || !claim("short-0", start.Add(time.Hour)) {
 		t.Error("the sweep took the wrong ones")
 	}
+	all := func(keys ...string) bool {
+		t.Helper()
+		var list [][]byte
+		for _, key := range keys {
+			list = append(list, []byte(key))
+		}
+		first, err := s.ClaimAll(ctx, list, start.Add(time.Hour), start)
+		must(t, err)
+		return first
+	}
+	if !all("login 1", "seal 1") || all("login 1", "seal 2") || all("login 2", "seal 1") || all("login 3", "seal 2") || all("login 2", "seal 3") {
+		t.Error("keys that are used together are first only when none of them was used, and are used whatever came of it")
+	}
+	for _, n := range []int{0, 9} {
+		_, err := s.ClaimAll(ctx, make([][]byte, n), start, start)
+		wantCode(t, err, sallyport.CodeInvalid)
+	}
 	for _, size := range []int{0, 257} {
 		_, err := s.Claim(ctx, make([]byte, size), start, start)
 		wantCode(t, err, sallyport.CodeInvalid)

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -16,7 +17,12 @@ const (
 // withAlice opens a database with a domain, in which alice is somebody with the default policy.
 func withAlice(t *testing.T, e Engine) *store.Store {
 	t.Helper()
-	s := Open(t, e.Fresh(t))
+	return withAliceAt(t, e.Fresh(t))
+}
+
+func withAliceAt(t *testing.T, address string) *store.Store {
+	t.Helper()
+	s := Open(t, address)
 	_, err := s.PutDomain(t.Context(), sallyport.Domain{ID: "d1", Name: "hospital.example", NetBIOS: "HOSPITAL", Servers: []string{"ldaps://dc1.hospital.example"},
 		BindName: "svc@hospital.example", BindPassword: "a service password"})
 	must(t, err)
@@ -80,6 +86,117 @@ func standingInOneRead(t *testing.T, e Engine) {
 	}
 	_, _, err = s.AccountStanding(ctx, "")
 	wantCode(t, err, sallyport.CodeInvalid)
+}
+
+// standingHasARevision holds what the appliance relies on that keeps standings in memory: who sees the same revision
+// sees the same standing.
+func standingHasARevision(t *testing.T, e Engine) {
+	address := e.Fresh(t)
+	s, other := withAliceAt(t, address), Open(t, address)
+	ctx := t.Context()
+	tokens := importTokens(t, s, NewOTPToken("FT-1"))
+	read := func() (text string, revision int64) {
+		t.Helper()
+		standing, revision, err := s.AccountStanding(ctx, aliceName)
+		must(t, err)
+		last, same, err := s.AccountNow(ctx, aliceName)
+		must(t, err)
+		if last != standing.Has.Last || same != revision {
+			t.Errorf("now %q as of %d, standing %q as of %d", last, same, standing.Has.Last, revision)
+		}
+		standing.Has.Last = ""
+		return fmt.Sprintf("%+v %+v %x", standing, standing.User, standing.Devices), revision
+	}
+	before, at := read()
+	code := sallyport.TemporaryCode{ID: "t1", Account: aliceName, Issued: start, Expires: start.Add(time.Hour), By: "helga"}
+	for _, step := range []struct {
+		what string
+		do   func() error // by another appliance
+	}{
+		{"a device", func() error { return other.PutDevice(ctx, NewDevice("phone", aliceName)) }},
+		{"a phone number", func() error { return other.AddPhone(ctx, NewPhone(1, aliceName)) }},
+		{"a passkey", func() error { return other.AddUserPasskey(ctx, NewPasskey(1, aliceName)) }},
+		{"a copied passkey", func() error { return other.EndCopiedPasskey(ctx, aliceName, "k1", "copied", start) }},
+		{"an OTP token", func() error {
+			_, err := other.AssignOTPToken(ctx, tokens["FT-1"].ID, tokens["FT-1"].Version, aliceName)
+			return err
+		}},
+		{"a PIN", func() error { return other.SetOTPPIN(ctx, NewOTPPIN(aliceName)) }},
+		{"a temporary code", func() error { return other.IssueTemporaryCode(ctx, code, "12345678") }},
+		{"the end of it", func() error {
+			_, err := other.EndTemporaryCodes(ctx, aliceName, sallyport.EndedByUsualLogin, start)
+			return err
+		}},
+		{"another name", func() error {
+			_, err := other.ApplyUsers(ctx, "d1", []store.UserChange{{GUID: aliceGUID, State: sallyport.UserActive, Account: aliceName,
+				DN: "CN=alice,DC=hospital,DC=example", DisplayName: "Alice Baker", Mail: "alice@hospital.example"}})
+			return err
+		}},
+		{"a policy", func() error {
+			if _, err := other.PutUserPolicy(ctx, sallyport.UserPolicy{ID: "pilot", Name: "Pilot"}); err != nil {
+				return err
+			}
+			_, err := other.AssignPolicy(ctx, store.UserQuery{}, "pilot", sallyport.PolicyByHand)
+			return err
+		}},
+		{"no passkey", func() error { return other.DeleteUserPasskey(ctx, aliceName, "k1") }},
+		{"no phone number", func() error { return other.DeletePhone(ctx, aliceName, NewPhone(1, aliceName).ID) }},
+		{"no PIN", func() error { return other.DeleteOTPPIN(ctx, aliceName) }},
+	} {
+		must(t, step.do())
+		after, later := read()
+		if after == before || later <= at {
+			t.Errorf("%s: the standing changed: %v; the revision went from %d to %d", step.what, after != before, at, later)
+		}
+		before, at = after, later
+	}
+	must(t, other.RecordLogins(ctx, []sallyport.LoginRecord{{ID: "l1", Time: start, Account: aliceName, Outcome: sallyport.OutcomeGranted, Method: sallyport.MethodSMS}}, nil))
+	last, same, err := s.AccountNow(ctx, aliceName)
+	if err != nil || last != sallyport.MethodSMS || same != at {
+		t.Errorf("last login by %q, revision %d, %v", last, same, err)
+	}
+	_, _, err = s.AccountNow(ctx, "")
+	wantCode(t, err, sallyport.CodeInvalid)
+}
+
+func activityTogether(t *testing.T, e Engine) {
+	s := Open(t, e.Fresh(t))
+	ctx := t.Context()
+	count := func() string {
+		t.Helper()
+		logins, err := s.Logins(ctx, store.LoginQuery{})
+		must(t, err)
+		_, events, err := s.LoginBySupportCode(ctx, "ABCD-EFGH")
+		if sallyport.ErrorCode(err) != sallyport.CodeNotFound {
+			must(t, err)
+		}
+		requests, err := s.RADIUSRequests(ctx, store.RADIUSQuery{})
+		must(t, err)
+		decisions := 0
+		must(t, s.EachAuditRecord(ctx, store.AuditQuery{Action: "login."}, func(sallyport.AuditRecord) error { decisions++; return nil }))
+		return fmt.Sprintf("%d logins, %d events, %d decisions, %d requests", len(logins.Logins), len(events), decisions, len(requests.Requests))
+	}
+	write := func(n int, heard time.Time) error {
+		at := start.Add(time.Duration(n) * time.Minute)
+		return s.RecordActivity(ctx, []sallyport.LoginRecord{{ID: fmt.Sprint("l", n), Time: at, SupportCode: "ABCD-EFGH", Outcome: sallyport.OutcomeGranted}},
+			[]sallyport.LoginEvent{{SupportCode: "ABCD-EFGH", Time: at, Step: 5}}, []sallyport.AuditRecord{{Time: at, Action: "login.granted"}},
+			[]sallyport.RADIUSActivity{{Time: heard, Source: "192.0.2.1:4000", Outcome: sallyport.RADIUSAccepted}})
+	}
+	for n := range 3 { // the second and third time by statements that are prepared
+		must(t, write(n, start.Add(time.Duration(n)*time.Minute)))
+	}
+	if got := count(); got != "3 logins, 3 events, 3 decisions, 3 requests" {
+		t.Error(got)
+	}
+	wantCode(t, write(3, time.Time{}), sallyport.CodeInvalid)
+	wantCode(t, s.RecordActivity(ctx, []sallyport.LoginRecord{{ID: "l4", Time: start}}, nil, make([]sallyport.AuditRecord, 1001), nil), sallyport.CodeInvalid)
+	if got := count(); got != "3 logins, 3 events, 3 decisions, 3 requests" {
+		t.Errorf("of what was refused, something was written: %s", got)
+	}
+	found, err := s.VerifyAudit(ctx, nil)
+	if err != nil || found != nil {
+		t.Errorf("the trail: %v, %v", found, err)
+	}
 }
 
 func loginPolicies(t *testing.T, e Engine) {
