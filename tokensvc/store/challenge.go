@@ -86,48 +86,37 @@ const errNoChallenge = "This sign-in request is not known here."
 // CreateChallenge makes a challenge, ends a pending one of the same device, and queues the push, held
 // by owner, all or nothing. Errors: CodeNotFound (device), CodeConflict (the id is another device's).
 func (s *Store) CreateChallenge(ctx context.Context, c Challenge, owner string) (Created, error) {
-	var made Created
-	var superseded sallyport.ChallengeID
-	err := s.watch(ctx, func(tx *redis.Tx) error {
-		found, old, err := s.lookBefore(ctx, tx, c)
+	for range races {
+		made, superseded, err := s.lookBefore(ctx, c)
 		if err != nil {
-			return err
+			return Created{}, unavailable("create challenge", err)
 		}
-		made, superseded = found, old
-		if !found.New {
-			return nil
+		if !made.New {
+			return made, nil
 		}
 		// The queue comes first: an entry without a challenge is dropped by whoever finds it, a
 		// challenge without an entry would never be pushed.
-		if hasAddress(found.Device.Push) {
+		if hasAddress(made.Device.Push) {
 			if err := s.redis.SAdd(ctx, outboxKey, outboxEntry(c.Tenant, c.ID)).Err(); err != nil {
-				return err
+				return Created{}, unavailable("create challenge", err)
 			}
 		}
-		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			writeChallenge(ctx, p, c, found.Device.Push, owner)
-			if superseded != "" {
-				p.SetArgs(ctx, challengeKey(c.Tenant, superseded, "end"), encode(End{Reason: EndSuperseded}), redis.SetArgs{Mode: "NX", TTL: keep})
-			}
-			return nil
-		})
-		if err == redis.Nil { // the older one had ended already
-			err = nil
+		written, err := s.writeChallenge(ctx, c, made.Device.Push, superseded, owner)
+		if err != nil {
+			return Created{}, unavailable("create challenge", err)
 		}
-		return err
-	}, challengeKey(c.Tenant, c.ID, "record"), pendingKey(c.Tenant, c.Device))
-	if err != nil {
-		return Created{}, unavailable("create challenge", err)
-	}
-	if made.New {
+		if !written {
+			continue
+		}
 		s.requeue(ctx, c, made.Device.Push)
 		topics := []Topic{DeviceTopic(c.Tenant, c.Device)}
 		if superseded != "" {
 			topics = append(topics, ChallengeTopic(c.Tenant, superseded))
 		}
 		s.events.tell(ctx, topics...)
+		return made, nil
 	}
-	return made, nil
+	return Created{}, unavailable("create challenge", redis.TxFailedErr)
 }
 
 // requeue repeats the queue entry, in case somebody who swept the queue found it before the challenge
@@ -141,8 +130,8 @@ func (s *Store) requeue(ctx context.Context, c Challenge, push deviceproto.Push)
 	}
 }
 
-func (s *Store) lookBefore(ctx context.Context, tx *redis.Tx, c Challenge) (made Created, pending sallyport.ChallengeID, err error) {
-	p := tx.Pipeline()
+func (s *Store) lookBefore(ctx context.Context, c Challenge) (made Created, pending sallyport.ChallengeID, err error) {
+	p := s.redis.Pipeline()
 	held := p.Get(ctx, challengeKey(c.Tenant, c.ID, "record"))
 	left := p.PTTL(ctx, challengeKey(c.Tenant, c.ID, "live"))
 	old := p.Get(ctx, pendingKey(c.Tenant, c.Device))
@@ -166,19 +155,46 @@ func (s *Store) lookBefore(ctx context.Context, tx *redis.Tx, c Challenge) (made
 	return Created{New: true, Remaining: c.TTL, Device: deviceOf(device.Val())}, sallyport.ChallengeID(old.Val()), nil
 }
 
-func writeChallenge(ctx context.Context, p redis.Pipeliner, c Challenge, push deviceproto.Push, owner string) {
-	life := c.TTL + keep
+// createChallenge writes a challenge and ends the older one, unless another of this id, or for this device, came in
+// between: then it returns 0 and did nothing. A watched transaction took a connection and four round trips.
+//
+//	KEYS: record, live, delivery, pending, lease; end of the older challenge, or of this one
+//	ARGV: the older challenge or "", record, its life, time to answer, delivery, this challenge, owner or "", lease, end, its life
+//
+// Times are in milliseconds.
+var createChallenge = redis.NewScript(`
+if redis.call('EXISTS', KEYS[1]) == 1 or (redis.call('GET', KEYS[4]) or '') ~= ARGV[1] then
+	return 0
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('SET', KEYS[2], '1', 'PX', ARGV[4])
+redis.call('SET', KEYS[3], ARGV[5], 'PX', ARGV[3])
+redis.call('SET', KEYS[4], ARGV[6], 'PX', ARGV[4])
+if ARGV[7] ~= '' then
+	redis.call('SET', KEYS[5], ARGV[7], 'PX', ARGV[8])
+end
+if ARGV[1] ~= '' then
+	redis.call('SET', KEYS[6], ARGV[9], 'NX', 'PX', ARGV[10])
+end
+return 1
+`)
+
+// writeChallenge writes a challenge in place of the older one, or of none, and says whether that was so still.
+func (s *Store) writeChallenge(ctx context.Context, c Challenge, push deviceproto.Push, older sallyport.ChallengeID, owner string) (bool, error) {
 	delivery := Delivery{State: DeliveryQueued}
 	if !hasAddress(push) {
-		delivery = Delivery{State: DeliveryNoAddress, Reason: "none"}
+		delivery, owner = Delivery{State: DeliveryNoAddress, Reason: "none"}, ""
 	}
-	p.Set(ctx, challengeKey(c.Tenant, c.ID, "record"), encode(record{Device: c.Device, Sealed: c.Sealed, TTL: c.TTL}), life)
-	p.Set(ctx, challengeKey(c.Tenant, c.ID, "live"), "1", c.TTL)
-	p.Set(ctx, challengeKey(c.Tenant, c.ID, "delivery"), encode(delivery), life)
-	p.Set(ctx, pendingKey(c.Tenant, c.Device), string(c.ID), c.TTL)
-	if !delivery.Final() {
-		p.Set(ctx, challengeKey(c.Tenant, c.ID, "lease"), owner, Lease)
+	key := func(part string) string { return challengeKey(c.Tenant, c.ID, part) }
+	ended := c.ID
+	if older != "" {
+		ended = older
 	}
+	n, err := createChallenge.Run(ctx, s.redis,
+		[]string{key("record"), key("live"), key("delivery"), pendingKey(c.Tenant, c.Device), key("lease"), challengeKey(c.Tenant, ended, "end")},
+		string(older), encode(record{Device: c.Device, Sealed: c.Sealed, TTL: c.TTL}), (c.TTL + keep).Milliseconds(), c.TTL.Milliseconds(),
+		encode(delivery), string(c.ID), owner, Lease.Milliseconds(), encode(End{Reason: EndSuperseded}), keep.Milliseconds()).Int()
+	return n == 1, err
 }
 
 // Challenge says how a challenge stands; CodeNotFound when there is none. One whose time has run out

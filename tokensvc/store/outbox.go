@@ -118,14 +118,13 @@ func (s *Store) ReleasePush(ctx context.Context, r PushRef) error {
 
 // SetDelivery says what became of a push; a final state takes it out of the outbox.
 func (s *Store) SetDelivery(ctx context.Context, r PushRef, d Delivery) error {
-	err := s.redis.SetArgs(ctx, challengeKey(r.Tenant, r.Challenge, "delivery"), encode(d), redis.SetArgs{Mode: "XX", KeepTTL: true}).Err()
-	if err != nil && err != redis.Nil {
-		return unavailable("keep delivery", err)
-	}
+	p := s.redis.Pipeline()
+	p.SetArgs(ctx, challengeKey(r.Tenant, r.Challenge, "delivery"), encode(d), redis.SetArgs{Mode: "XX", KeepTTL: true})
 	if d.Final() {
-		if err := s.DropPush(ctx, r); err != nil {
-			return err
-		}
+		dropPush(ctx, p, r)
+	}
+	if err := run(ctx, p); err != nil {
+		return unavailable("keep delivery", err)
 	}
 	s.events.tell(ctx, ChallengeTopic(r.Tenant, r.Challenge))
 	return nil
@@ -134,7 +133,11 @@ func (s *Store) SetDelivery(ctx context.Context, r PushRef, d Delivery) error {
 // DropPush takes a push out of the outbox that need not be sent any more.
 func (s *Store) DropPush(ctx context.Context, r PushRef) error {
 	p := s.redis.Pipeline()
+	dropPush(ctx, p, r)
+	return unavailable("drop push", run(ctx, p))
+}
+
+func dropPush(ctx context.Context, p redis.Pipeliner, r PushRef) {
 	p.SRem(ctx, outboxKey, outboxEntry(r.Tenant, r.Challenge))
 	p.Del(ctx, challengeKey(r.Tenant, r.Challenge, "lease"))
-	return unavailable("drop push", run(ctx, p))
 }
