@@ -20,6 +20,9 @@ type Device struct {
 	DetailsKey Key
 	Enrolled   time.Time
 	App        App
+	// Attestation is what its maker's word was worth when it was enrolled ("attested", "not attested", …), for the record of the enrolment:
+	// afterwards it is empty.
+	Attestation string `json:",omitempty"`
 }
 
 // App is what a device says of the app on it.

@@ -43,7 +43,8 @@ const (
 	// ReasonUnknownSerial: no open app has the serial number.
 	ReasonUnknownSerial Reason = "unknown_serial"
 	// ReasonUpdateApp: the app is too old to be asked; its token code is, and it should be updated.
-	ReasonUpdateApp Reason = "update_app"
+	ReasonUpdateApp   Reason = "update_app"
+	ReasonNotAttested Reason = "not_attested" // the phone's maker does not vouch for the app
 )
 
 // Method is a way to give the second factor.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/appliance-connector/attestation"
 	"github.com/sallyport/sallyport/appliance-connector/devices"
 	"github.com/sallyport/sallyport/appliance-connector/login"
 	"github.com/sallyport/sallyport/appliance-connector/store"
@@ -88,7 +89,11 @@ func (a apps) Await(ctx context.Context, account sallyport.AccountName, i login.
 	if err != nil {
 		return "", err
 	}
-	d, err := a.phones.Await(ctx, devices.Enrolment{ID: i.ID, Tenant: a.trust.Tenant, Account: account, Enterprise: a.trust.EnterpriseName, Link: link},
+	policy, err := attestation.ReadPolicy(ctx, a.store)
+	if err != nil {
+		return "", err
+	}
+	d, err := a.phones.Await(ctx, devices.Enrolment{Attestation: policy, ID: i.ID, Tenant: a.trust.Tenant, Account: account, Enterprise: a.trust.EnterpriseName, Link: link},
 		time.Now, a.store.PutDevice)
 	return d.Name, err
 }

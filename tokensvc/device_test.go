@@ -147,6 +147,38 @@ func TestADeviceThatForgetsItselfIsForgotten(t *testing.T) {
 	}
 }
 
+// What the phone's maker says reaches the appliance as it came; what is no attestation is refused.
+func TestAnAttestationIsCarriedAsItCame(t *testing.T) {
+	w := newWorld(t)
+	r := w.start(nil)
+	a, ctx := r.appliance("hospital"), t.Context()
+	none := deviceproto.Push{Provider: deviceproto.ProviderNone}
+	p := r.newPhone("hospital", none)
+	evidence := bytes.Repeat([]byte{0xa3}, deviceproto.MaxEvidence)
+	if _, err := a.CreateEnrolment(ctx, &tokensvcpb.CreateEnrolmentRequest{EnrolmentId: "e1", TtlSeconds: 60}); err != nil {
+		t.Fatal(err)
+	}
+	about := deviceproto.About{Name: "phone", Platform: "ios", AppVersion: "1.0", Push: none}
+	for name, wrong := range map[string]deviceproto.Attestation{
+		"no format":     {Evidence: deviceproto.Encode(evidence)},
+		"not base64url": {Format: "apple-app-attest", Evidence: "???"},
+		"too long":      {Format: "apple-app-attest", Evidence: deviceproto.Encode(append(evidence, 0))},
+	} {
+		about.Attestation = &wrong
+		if err := p.Register(ctx, "e1", p.keys.Proof, about); sallyport.ErrorCode(err) != sallyport.CodeInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	about.Attestation = &deviceproto.Attestation{Format: "apple-app-attest", Evidence: deviceproto.Encode(evidence)}
+	if err := p.Register(ctx, "e1", p.keys.Proof, about); err != nil {
+		t.Fatal(err)
+	}
+	reg, err := a.AwaitEnrolment(ctx, &tokensvcpb.AwaitEnrolmentRequest{EnrolmentId: "e1"})
+	if err != nil || reg.GetAttestationFormat() != "apple-app-attest" || !bytes.Equal(reg.GetAttestationEvidence(), evidence) {
+		t.Errorf("%q with %d octets, %v", reg.GetAttestationFormat(), len(reg.GetAttestationEvidence()), err)
+	}
+}
+
 func TestEnrolmentIsForOneDeviceWhileItIsOpen(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(nil)

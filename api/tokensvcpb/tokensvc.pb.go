@@ -357,9 +357,12 @@ type Registration struct {
 	Platform   string `protobuf:"bytes,5,opt,name=platform,proto3" json:"platform,omitempty"`
 	AppVersion string `protobuf:"bytes,6,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
 	// What the device says of its app, sealed by it for the appliance; empty: nothing.
-	App           []byte `protobuf:"bytes,7,opt,name=app,proto3" json:"app,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	App []byte `protobuf:"bytes,7,opt,name=app,proto3" json:"app,omitempty"`
+	// What the phone's maker says of the app; carried as it came, for the appliance to check. At most 9 KiB.
+	AttestationFormat   string `protobuf:"bytes,10,opt,name=attestation_format,json=attestationFormat,proto3" json:"attestation_format,omitempty"`
+	AttestationEvidence []byte `protobuf:"bytes,11,opt,name=attestation_evidence,json=attestationEvidence,proto3" json:"attestation_evidence,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *Registration) Reset() {
@@ -437,6 +440,20 @@ func (x *Registration) GetAppVersion() string {
 func (x *Registration) GetApp() []byte {
 	if x != nil {
 		return x.App
+	}
+	return nil
+}
+
+func (x *Registration) GetAttestationFormat() string {
+	if x != nil {
+		return x.AttestationFormat
+	}
+	return ""
+}
+
+func (x *Registration) GetAttestationEvidence() []byte {
+	if x != nil {
+		return x.AttestationEvidence
 	}
 	return nil
 }
@@ -1633,7 +1650,7 @@ const file_tokensvcpb_tokensvc_proto_rawDesc = "" +
 	"\n" +
 	"device_url\x18\x01 \x01(\tR\tdeviceUrl\":\n" +
 	"\x15AwaitEnrolmentRequest\x12!\n" +
-	"\fenrolment_id\x18\x01 \x01(\tR\venrolmentId\"\xc3\x01\n" +
+	"\fenrolment_id\x18\x01 \x01(\tR\venrolmentId\"\xa5\x02\n" +
 	"\fRegistration\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1d\n" +
 	"\n" +
@@ -1643,7 +1660,10 @@ const file_tokensvcpb_tokensvc_proto_rawDesc = "" +
 	"\bplatform\x18\x05 \x01(\tR\bplatform\x12\x1f\n" +
 	"\vapp_version\x18\x06 \x01(\tR\n" +
 	"appVersion\x12\x10\n" +
-	"\x03app\x18\a \x01(\fR\x03app\"o\n" +
+	"\x03app\x18\a \x01(\fR\x03app\x12-\n" +
+	"\x12attestation_format\x18\n" +
+	" \x01(\tR\x11attestationFormat\x121\n" +
+	"\x14attestation_evidence\x18\v \x01(\fR\x13attestationEvidence\"o\n" +
 	"\x16FinishEnrolmentRequest\x12!\n" +
 	"\fenrolment_id\x18\x01 \x01(\tR\venrolmentId\x12\x1a\n" +
 	"\baccepted\x18\x02 \x01(\bR\baccepted\x12\x16\n" +

@@ -15,7 +15,7 @@ var reads = map[Operation]bool{
 	"Domains": true, "Domain": true, "DomainTree": true, "FindGroups": true, "DirectoryObject": true, "Synchronisations": true,
 	"LoginDoors": true, "TryLogin": true, "ReportSchedules": true, "ReportSchedule": true, "LogFiles": true, "LogLines": true, "FollowLog": true,
 	"MailSettings": true, "TextSettings": true, "Mails": true, "RetentionSettings": true, "RetentionPlan": true, "LanguageSettings": true, "Appliances": true, "Sites": true, "Site": true,
-	"TokenServers": true,
+	"TokenServers": true, "AttestationSettings": true,
 }
 
 // Reads reports whether a token that may only read may do the operation.

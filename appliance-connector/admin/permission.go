@@ -180,6 +180,9 @@ var permissions = map[Operation]permission{
 	"TokenServers":    {roles: overseers},
 	"SetTokenServers": {roles: admins, person: true, confirm: true},
 	"TryTokenServer":  {roles: admins, person: true},
+	// attestation.go
+	"AttestationSettings":    {roles: overseers},
+	"SetAttestationSettings": {roles: superOnly, person: true, confirm: true},
 	// sms.go: whoever says where codes are sent can read them
 	"TextSettings":    {roles: supervised},
 	"SetTextSettings": {roles: superOnly, person: true, confirm: true},

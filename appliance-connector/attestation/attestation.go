@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport"
+	"github.com/sallyport/sallyport/internal/deviceproto"
 	"github.com/sallyport/sallyport/internal/sealed"
 )
 
@@ -25,7 +26,7 @@ const (
 )
 
 // MaxEvidence is the most octets that evidence has.
-const MaxEvidence = 9 << 10
+const MaxEvidence = deviceproto.MaxEvidence
 
 // Evidence is what a device brings along. Without a format there is none.
 type Evidence struct {
@@ -57,7 +58,7 @@ func Challenge(t sallyport.TenantID, e sallyport.EnrolmentID, d sallyport.Device
 	return h[:]
 }
 
-// Check says what the evidence shows. An error (CodeDenied) means that the device must not be enrolled. why is for the log.
+// Check says what the evidence shows. An error (CodeUnsupported) means that the device must not be enrolled. why is for the log.
 func (p Policy) Check(e Evidence, challenge []byte, now time.Time) (f Finding, why string, err error) {
 	f, cause := p.find(e, challenge, now)
 	if cause != nil {
@@ -70,7 +71,7 @@ func (p Policy) Check(e Evidence, challenge []byte, now time.Time) (f Finding, w
 	if f == NotAttested {
 		message = "This app cannot be used here: it does not show that it is genuine. Use the app on a phone, from the phone's own store."
 	}
-	return f, why, sallyport.Errorf(sallyport.CodeDenied, message, fmt.Errorf("%s: %s", f, why))
+	return f, why, sallyport.Errorf(sallyport.CodeUnsupported, message, fmt.Errorf("%s: %s", f, why))
 }
 
 func (p Policy) find(e Evidence, challenge []byte, now time.Time) (Finding, error) {
@@ -84,12 +85,12 @@ func (p Policy) find(e Evidence, challenge []byte, now time.Time) (Finding, erro
 	switch e.Format {
 	case AppAttest:
 		if p.Apple == nil {
-			return NotConfigured, errors.New("App Attest is not set up")
+			return NotConfigured, errors.New("nothing is set up for App Attest")
 		}
 		err = p.Apple.Verify(e.Octets, challenge, now)
 	case PlayIntegrity:
 		if p.Google == nil {
-			return NotConfigured, errors.New("Play Integrity is not set up")
+			return NotConfigured, errors.New("nothing is set up for Play Integrity")
 		}
 		err = p.Google.Verify(e.Octets, challenge, now)
 	default:

@@ -68,7 +68,7 @@ func TestWhatTheEnterpriseMakesOfEvidence(t *testing.T) {
 			}
 			c.policy.Require = true
 			got, _, err = c.policy.Check(c.evidence, challenge, now)
-			if refused := sallyport.ErrorCode(err) == sallyport.CodeDenied; got != c.want || refused == (c.want == attestation.Attested) {
+			if refused := sallyport.ErrorCode(err) == sallyport.CodeUnsupported; got != c.want || refused == (c.want == attestation.Attested) {
 				t.Errorf("required: %s, %v", got, err)
 			}
 			if err != nil && !strings.Contains(sallyport.ErrorMessage(err), "phone's own store") {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/api/tokensvcpb"
+	"github.com/sallyport/sallyport/appliance-connector/attestation"
 	"github.com/sallyport/sallyport/internal/deviceproto"
 )
 
@@ -26,6 +27,8 @@ type Enrolment struct {
 	// Enterprise is the name that the device shows.
 	Enterprise string
 	Link       deviceproto.Link
+	// Attestation is what the enterprise makes of what the phone's maker says.
+	Attestation attestation.Policy
 }
 
 // Invite opens an enrolment and returns what has to reach the user, as link or QR code.
@@ -85,9 +88,14 @@ func (e Enrolment) check(r *tokensvcpb.Registration, now time.Time) (sallyport.D
 			return refused("what is said of the app does not hold")
 		}
 	}
+	evidence := attestation.Evidence{Format: attestation.Format(r.GetAttestationFormat()), Octets: r.GetAttestationEvidence()}
+	found, _, err := e.Attestation.Check(evidence, attestation.Challenge(e.Tenant, e.ID, id), now)
+	if err != nil {
+		return sallyport.Device{}, err
+	}
 	return sallyport.Device{
 		ID: id, Account: e.Account, Name: r.GetName(), Platform: r.GetPlatform(), PublicKey: r.GetPublicKey(),
-		Seed: keys.Seed, DetailsKey: keys.Details, Enrolled: now, App: app,
+		Seed: keys.Seed, DetailsKey: keys.Details, Enrolled: now, App: app, Attestation: string(found),
 	}, nil
 }
 

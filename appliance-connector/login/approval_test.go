@@ -70,3 +70,18 @@ func TestAnApprovalThatComesTooLateIsNone(t *testing.T) {
 	check(t, err)
 	w.at(late, sallyport.PromptDenied, sallyport.ReasonTimeout)
 }
+
+// An app whose maker does not vouch for it is not enrolled, and the person is told that it is the app.
+func TestAnAppThatIsNotAttestedIsToldSo(t *testing.T) {
+	w := newWorld(t)
+	o := w.outside()
+	o.awaitErr = sallyport.Errorf(sallyport.CodeUnsupported, "This app cannot be used here.", nil)
+	s := w.act(w.enter("l1"), login.Action{Do: "enrol", Kind: sallyport.AuthenticatorApp})
+	o.followed <- "Phone"
+	s, err := w.engine.Wait(t.Context(), s)
+	check(t, err)
+	w.at(s, sallyport.PromptEnrol, sallyport.ReasonNotAttested)
+	if p := w.engine.Prompt(s); p.Enrol.Step != sallyport.EnrolStart || len(o.enrolled) != 0 {
+		t.Errorf("prompt %+v, enrolled %v", p.Enrol, o.enrolled)
+	}
+}

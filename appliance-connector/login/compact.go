@@ -27,7 +27,7 @@ var (
 	compactDeliveries = [...]Delivery{"", DeliverySent, DeliveryFailed, DeliveryNoAddress}
 	compactReasons    = [...]sallyport.Reason{"", sallyport.ReasonWrongCode, sallyport.ReasonPushFailed, sallyport.ReasonBlocked, sallyport.ReasonSMSFailed,
 		sallyport.ReasonEnrolFailed, sallyport.ReasonTooManyCodes, sallyport.ReasonUnknownSerial,
-		sallyport.ReasonUnavailable, sallyport.ReasonUpdateApp}
+		sallyport.ReasonUnavailable, sallyport.ReasonUpdateApp, sallyport.ReasonNotAttested}
 	compactSteps = [...]sallyport.EnrolStep{"", sallyport.EnrolStart, sallyport.EnrolApp, sallyport.EnrolPhone, sallyport.EnrolPhoneCode,
 		sallyport.EnrolOTP, sallyport.EnrolFinished}
 	compactAuthenticators = [...]sallyport.AuthenticatorKind{"", sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorPasskey, sallyport.AuthenticatorOTP}

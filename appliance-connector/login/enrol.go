@@ -22,7 +22,8 @@ const (
 type Apps interface {
 	// Invite opens an enrolment; its link is for the app.
 	Invite(ctx context.Context, account sallyport.AccountName) (Invitation, error)
-	// Await waits until the app has followed the invitation, and keeps the device as the account's. It can be repeated.
+	// Await waits until the app has followed the invitation, and keeps the device as the account's. It can be repeated. CodeUnsupported: the app
+	// is none that the enterprise takes.
 	Await(ctx context.Context, account sallyport.AccountName, i Invitation) (name string, err error)
 }
 
@@ -249,6 +250,9 @@ func (e *Engine) awaitApp(ctx context.Context, s State) (State, error) {
 		return e.enrolled(ctx, s, sallyport.AuthenticatorApp, name), nil
 	case ctx.Err() != nil:
 		return s, nil
+	case sallyport.ErrorCode(err) == sallyport.CodeUnsupported:
+		e.log(ctx, s, "enrolment refused: the app is not attested", "account", s.Account, "err", err)
+		return s.enrol(Enrolling{Step: sallyport.EnrolStart}, sallyport.ReasonNotAttested), nil
 	case refused(err):
 		e.log(ctx, s, "enrolment refused", "account", s.Account, "why", sallyport.ErrorMessage(err))
 		return s.enrol(Enrolling{Step: sallyport.EnrolStart}, sallyport.ReasonEnrolFailed), nil

@@ -15,6 +15,7 @@ import (
 
 // outside is everything that is asked for other factors than the app, scripted.
 type outside struct {
+	awaitErr error // what becomes of the app that follows
 	phones   []sallyport.Phone
 	sent     []login.TextMessage
 	sendErr  error
@@ -110,6 +111,9 @@ func (o serials) InviteSerial(_ context.Context, _ sallyport.AccountName, serial
 func (o apps) Await(ctx context.Context, _ sallyport.AccountName, i login.Invitation) (string, error) {
 	select {
 	case name := <-o.followed:
+		if o.awaitErr != nil {
+			return "", o.awaitErr
+		}
 		o.enrolled = append(o.enrolled, "app "+string(i.ID))
 		return name, nil
 	case <-ctx.Done():

@@ -49,6 +49,8 @@ func words(why sallyport.Reason) string {
 		return "No open app has this serial number. Check it, and leave the app open on it."
 	case sallyport.ReasonEnrolFailed:
 		return "This was not right, or took too long. Please try again."
+	case sallyport.ReasonNotAttested:
+		return "This app cannot be used here: the phone's maker does not vouch for it. Install the app from your phone's own store, or set up something else."
 	}
 	return "That did not work. Please try again."
 }

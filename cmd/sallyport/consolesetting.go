@@ -16,7 +16,7 @@ func newSettingsCommand() *cobra.Command {
 		Long:    `These are kept in the store. What an appliance itself is started with is shown by 'sallyport config check'.`,
 		Example: `  sallyport settings edit --idle 30m`,
 	}
-	c.AddCommand(newSettingsShow(), newSettingsEdit(), newSettingsSetLanguage(), newSettingsSMS())
+	c.AddCommand(newSettingsShow(), newSettingsEdit(), newSettingsSetLanguage(), newSettingsSMS(), newSettingsAttestation())
 	return c
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	appliance "github.com/sallyport/sallyport/appliance-connector"
+	"github.com/sallyport/sallyport/appliance-connector/attestation"
 	"github.com/sallyport/sallyport/appliance-connector/devices"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
@@ -79,6 +80,9 @@ func enrol(ctx context.Context, c *cobra.Command, o *output, a *opened, account 
 	}
 	ctx, cancel := context.WithTimeout(ctx, devices.LinkLife)
 	defer cancel()
+	if e.Attestation, err = attestation.ReadPolicy(ctx, a.store); err != nil {
+		return err
+	}
 	d, err := phones.Await(ctx, e, time.Now, a.store.PutDevice)
 	if err != nil {
 		return err

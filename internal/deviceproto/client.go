@@ -50,6 +50,8 @@ type About struct {
 	Push       Push
 	// App is from SealApp; nil: the appliance is told nothing of the app.
 	App []byte
+	// Attestation is what the phone's maker says of the app; nil: nothing.
+	Attestation *Attestation
 }
 
 // Register answers the invitation of a link. It may be repeated.
@@ -65,7 +67,7 @@ func (c *Client) Register(ctx context.Context, enrolment sallyport.EnrolmentID, 
 	e := Enrolling{Tenant: c.Tenant, Enrolment: enrolment, Device: Thumbprint(pub), Name: a.Name, Platform: a.Platform}
 	r := Registration{
 		JWK: jwk, Name: a.Name, Platform: a.Platform, AppVersion: a.AppVersion, Push: a.Push, App: Encode(a.App),
-		Proof: Encode(e.Proof(proofKey)),
+		Proof: Encode(e.Proof(proofKey)), Attestation: a.Attestation,
 	}
 	var done Registered
 	if err := c.call(ctx, http.MethodPost, c.enrolmentPath(enrolment), nil, r, &done); err != nil {

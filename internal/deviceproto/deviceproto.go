@@ -16,7 +16,9 @@ import (
 // Bounds of the device API.
 const (
 	// MaxBody is the most octets a body has, in either direction.
-	MaxBody = 8 << 10
+	MaxBody = 16 << 10
+	// MaxEvidence is the most octets the evidence of an attestation has.
+	MaxEvidence = 9 << 10
 	// MaxName is the most characters a device's name has.
 	MaxName = 64
 	// MaxPushToken is the most octets a push token has.
@@ -59,6 +61,14 @@ type Registration struct {
 	Push       Push   `json:"push"`
 	Proof      string `json:"proof"`         // base64url
 	App        string `json:"app,omitempty"` // base64url; from SealApp
+	// Attestation is what the phone's maker says of the app; nil: nothing.
+	Attestation *Attestation `json:"attestation,omitempty"`
+}
+
+// Attestation is evidence for the appliance (docs/protocol/device.md, "Attestation").
+type Attestation struct {
+	Format   string `json:"format"`
+	Evidence string `json:"evidence"` // base64url
 }
 
 // Registered is the answer to a Registration.

@@ -94,11 +94,19 @@ func (r Registration) Check() (Checked, error) {
 	if err := r.Push.Check(); err != nil {
 		return Checked{}, err
 	}
-	app, err := DecodeApp(r.App)
-	if err != nil {
+	c := Checked{Device: Thumbprint(pub), PublicKey: der, Proof: proof}
+	if c.App, err = DecodeApp(r.App); err != nil {
 		return Checked{}, err
 	}
-	return Checked{Device: Thumbprint(pub), PublicKey: der, Proof: proof, App: app}, nil
+	if a := r.Attestation; a != nil {
+		if !sallyport.ValidID(a.Format) || b64.DecodedLen(len(a.Evidence)) > MaxEvidence {
+			return Checked{}, errors.New("attestation must have a format, and evidence of at most 9 KiB")
+		}
+		if c.Evidence, err = Decode(a.Evidence); err != nil {
+			return Checked{}, errors.New("evidence must be base64url")
+		}
+	}
+	return c, nil
 }
 
 // Checked is what Registration.Check read out of the registration.
@@ -107,6 +115,7 @@ type Checked struct {
 	PublicKey []byte // SubjectPublicKeyInfo DER
 	Proof     []byte
 	App       []byte // sealed for the appliance
+	Evidence  []byte // of the attestation; nil: there is none
 }
 
 // Check looks at the form of a push address. An APNs token becomes part of a path at Apple, so

@@ -49,7 +49,12 @@ func parseRegistration(b []byte) (store.Registration, error) {
 	if err != nil {
 		return store.Registration{}, invalid("The registration is not complete: "+err.Error()+".", err)
 	}
+	format := ""
+	if in.Attestation != nil {
+		format = in.Attestation.Format
+	}
 	return store.Registration{
+		AttestationFormat: format, Evidence: checked.Evidence,
 		Device: checked.Device, PublicKey: checked.PublicKey, Proof: checked.Proof,
 		Name: in.Name, Platform: in.Platform, AppVersion: in.AppVersion, Push: in.Push, App: checked.App,
 	}, nil

@@ -197,7 +197,7 @@ func body(c echo.Context) ([]byte, error) {
 	b, err := io.ReadAll(c.Request().Body)
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return nil, invalid("The request is larger than 8 KiB.", err)
+		return nil, invalid("The request is larger than 16 KiB.", err)
 	}
 	if err != nil {
 		return nil, invalid("The request broke off.", err)

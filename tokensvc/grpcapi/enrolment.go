@@ -64,6 +64,7 @@ func (s *Server) AwaitEnrolment(ctx context.Context, r *tokensvcpb.AwaitEnrolmen
 
 func registration(r *store.Registration) *tokensvcpb.Registration {
 	return &tokensvcpb.Registration{
+		AttestationFormat: r.AttestationFormat, AttestationEvidence: r.Evidence,
 		DeviceId: string(r.Device), PublicKey: r.PublicKey, Proof: r.Proof,
 		Name: r.Name, Platform: r.Platform, AppVersion: r.AppVersion, App: r.App,
 	}

@@ -24,6 +24,9 @@ type Registration struct {
 	Push       deviceproto.Push
 	// App is what the device says of its app, sealed for the appliance.
 	App []byte
+	// AttestationFormat and Evidence are for the appliance; empty: none.
+	AttestationFormat string
+	Evidence          []byte
 }
 
 // Verdict is what the appliance made of a registration.

@@ -93,6 +93,8 @@ func enrolWords(p sallyport.Prompt) string {
 		parts = append(parts, "That was not right.")
 	case sallyport.ReasonUnknownSerial:
 		parts = append(parts, "No open app has that serial number.")
+	case sallyport.ReasonNotAttested:
+		parts = append(parts, "This app cannot be used here.")
 	case sallyport.ReasonWrongCode:
 		parts = append(parts, "That code is not right.")
 	case sallyport.ReasonTooManyCodes:
