@@ -317,7 +317,12 @@ func (h *ward) approveAll(ctx context.Context) ([]time.Duration, float64, error)
 	g.SetLimit(16)
 	for _, a := range h.asked {
 		g.Go(func() error {
-			if err := a.who.approve(ctx, ""); err != nil {
+			err := a.who.approve(ctx, "")
+			for try := 1; sallyport.ErrorCode(err) == sallyport.CodeUnavailable && try < 5; try++ { // as a phone does
+				pause(ctx, time.Duration(try)*time.Second)
+				err = a.who.approve(ctx, "")
+			}
+			if err != nil {
 				return fmt.Errorf("approve: %w", err)
 			}
 			answered := time.Now()
