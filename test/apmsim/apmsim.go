@@ -7,6 +7,7 @@
 //
 //	/                        standard customization, 13 and later
 //	/modern                  modern customization, drawn late by script
+//	/legacy                  the legacy experience: no third field, no script; RADIUS alone decides
 //	/?page=div12             the div layout of version 12, form with action
 //	/?page=labelleft         labels left of the fields
 //	/?page=domain            a domain list, a checkbox and a radio group between the fields
@@ -51,6 +52,9 @@ type Config struct {
 	// MessageAuthenticator puts attribute 80 first in every request, as gateways do since the fix of CVE-2024-3596.
 	MessageAuthenticator bool
 
+	// Legacy is how the access policy behind /legacy asks.
+	Legacy Legacy
+
 	// Script is pasted before </body> of the standard page.
 	Script string
 	// ModernScript is what the modern page's "External JavaScript" setting holds.
@@ -61,6 +65,13 @@ type Config struct {
 	// Log hears what happens, under the numbers of the sixteen steps of a cloud login; may be nil.
 	Log func(step int, text string)
 	Now func() time.Time // time.Now when nil
+}
+
+// Legacy is a RADIUS server for whole logins: it has the same addresses, and its answer may wait for a person.
+type Legacy struct {
+	Secret  sallyport.Secret
+	From    string        // the gateway's address, by which the appliance knows the integration
+	Timeout time.Duration // of one transmission, which is repeated once; 45 s when zero
 }
 
 // ExternalScript is the address and the subresource integrity hash of a script.
@@ -103,6 +114,9 @@ func New(cfg Config) *Server {
 		cfg.Retries = 3
 	case cfg.Retries < 0:
 		cfg.Retries = 0
+	}
+	if cfg.Legacy.Timeout == 0 {
+		cfg.Legacy.Timeout = 45 * time.Second
 	}
 	if cfg.SessionTimeout == 0 {
 		cfg.SessionTimeout = 300 * time.Second

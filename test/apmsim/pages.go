@@ -11,12 +11,16 @@ import (
 //go:embed templates static
 var files embed.FS
 
+// pageLegacy is the page, and the access policy, of the legacy experience.
+const pageLegacy = "legacy"
+
 // logonPage is what the templates are filled with.
 type logonPage struct {
 	Page      string
 	Error     string
 	Header    string
 	Challenge bool
+	Legacy    bool
 	Change    bool
 	Left      bool
 	Extra     bool
@@ -34,6 +38,10 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { s.start(w, r, false) })
 	mux.HandleFunc("GET /modern", func(w http.ResponseWriter, r *http.Request) { s.start(w, r, true) })
+	mux.HandleFunc("GET /legacy", func(w http.ResponseWriter, r *http.Request) {
+		s.sessions.start(w, false, pageLegacy, s.cfg.TLS != nil)
+		http.Redirect(w, r, "/my.policy", http.StatusFound)
+	})
 	mux.HandleFunc("GET /my.policy", s.showLogon)
 	mux.HandleFunc("POST /my.policy", s.postLogon)
 	mux.HandleFunc("GET /my.logout.php3", s.showLogout)
@@ -92,6 +100,9 @@ func (s *Server) renderLogon(w http.ResponseWriter, ses *session) {
 		Restart: ses.page == "restart", NoFetch: ses.page == "nofetch", CheckMS: 30000,
 		Script:   template.HTML(s.cfg.Script), //nolint:gosec // what the administrator pasted, as it stands
 		External: s.cfg.ModernScript,
+	}
+	if ses.page == pageLegacy {
+		p.Legacy, p.Script = true, ""
 	}
 	switch {
 	case ses.pending != nil:

@@ -42,6 +42,9 @@ func (s *Server) runPolicy(r *http.Request, ses *session) bool {
 	}
 	user, password, token := r.PostForm.Get("username"), sallyport.Secret(r.PostForm.Get("password")), sallyport.Secret(r.PostForm.Get("password1"))
 	s.cfg.Log(stepPosted, fmt.Sprintf("the browser posts the logon form for %q", user))
+	if ses.page == pageLegacy {
+		return s.checkToken(ctx, ses, question{user: user, password: password, station: station(r), legacy: true}, user)
+	}
 	acc, err := s.checkPassword(ctx, user, password)
 	if err != nil {
 		return s.refuse(ses, stepLDAP, "LDAP", err)
@@ -58,7 +61,7 @@ func (s *Server) answerChallenge(ctx context.Context, r *http.Request, ses *sess
 	c := ses.pending
 	ses.pending = nil
 	return s.checkToken(ctx, ses, question{
-		user: c.user, password: sallyport.Secret(r.PostForm.Get("_F5_challenge")), state: c.state, station: station(r),
+		user: c.user, password: sallyport.Secret(r.PostForm.Get("_F5_challenge")), state: c.state, station: station(r), legacy: ses.page == pageLegacy,
 	}, c.user)
 }
 
@@ -69,7 +72,7 @@ func (s *Server) checkToken(ctx context.Context, ses *session, q question, name 
 	}
 	switch answer.Code {
 	case radius.CodeAccessAccept:
-		s.cfg.Log(stepRADIUS, fmt.Sprintf("RADIUS: %s accepts the third field of %q", server, q.user))
+		s.cfg.Log(stepRADIUS, fmt.Sprintf("RADIUS: %s accepts %s of %q", server, q.what(), q.user))
 		s.cfg.Log(stepAccess, fmt.Sprintf("access granted to %q", q.user))
 		ses.user = name
 		return true

@@ -24,6 +24,33 @@ type question struct {
 	password sallyport.Secret
 	state    []byte
 	station  string // Calling-Station-Id
+	legacy   bool   // the whole login is asked for
+}
+
+// what names the password, for the story.
+func (q question) what() string {
+	switch {
+	case !q.legacy:
+		return "the third field"
+	case q.state != nil:
+		return "the answer"
+	}
+	return "the password"
+}
+
+// secret, patience and tries are those of the RADIUS server that a question is for.
+func (s *Server) secret(q question) []byte {
+	if q.legacy {
+		return []byte(s.cfg.Legacy.Secret)
+	}
+	return []byte(s.cfg.RADIUSSecret)
+}
+
+func (s *Server) patience(q question) (timeout time.Duration, tries int) {
+	if q.legacy {
+		return s.cfg.Legacy.Timeout, 2
+	}
+	return s.cfg.Timeout, s.cfg.Retries + 1
 }
 
 // askRADIUS asks the pool: each server with all its retries, then the next. It returns the packet of the first that
@@ -49,6 +76,9 @@ func (s *Server) askRADIUS(ctx context.Context, q question) (*radius.Packet, str
 // askOne sends the same octets from the same port until an answer comes that proves to know the secret.
 func (s *Server) askOne(ctx context.Context, addr string, q question) (*radius.Packet, error) {
 	var d net.Dialer
+	if q.legacy && s.cfg.Legacy.From != "" {
+		d.LocalAddr = &net.UDPAddr{IP: net.ParseIP(s.cfg.Legacy.From)}
+	}
 	conn, err := d.DialContext(ctx, "udp", addr)
 	if err != nil {
 		return nil, err
@@ -58,12 +88,12 @@ func (s *Server) askOne(ctx context.Context, addr string, q question) (*radius.P
 	if err != nil {
 		return nil, err
 	}
-	buf := make([]byte, radius.MaxPacketLength)
-	for range s.cfg.Retries + 1 {
+	timeout, tries := s.patience(q)
+	for range tries {
 		if _, err := conn.Write(wire); err != nil {
 			return nil, fmt.Errorf("send request: %w", err)
 		}
-		answer, err := s.await(ctx, conn, buf, wire)
+		answer, err := await(ctx, conn, wire, s.secret(q), timeout)
 		if !errors.Is(err, errSilent) {
 			return answer, err
 		}
@@ -72,8 +102,9 @@ func (s *Server) askOne(ctx context.Context, addr string, q question) (*radius.P
 }
 
 // await waits one timeout for an authentic answer and drops everything else, as RFC 2865 section 3 wants it.
-func (s *Server) await(ctx context.Context, conn net.Conn, buf, request []byte) (*radius.Packet, error) {
-	deadline := time.Now().Add(s.cfg.Timeout)
+func await(ctx context.Context, conn net.Conn, request, secret []byte, timeout time.Duration) (*radius.Packet, error) {
+	buf := make([]byte, radius.MaxPacketLength)
+	deadline := time.Now().Add(timeout)
 	if err := conn.SetReadDeadline(deadline); err != nil {
 		return nil, err
 	}
@@ -91,11 +122,11 @@ func (s *Server) await(ctx context.Context, conn net.Conn, buf, request []byte) 
 			return nil, errSilent
 		}
 		answer := buf[:n]
-		if n < 20 || answer[1] != request[1] || !radius.IsAuthenticResponse(answer, request, []byte(s.cfg.RADIUSSecret)) ||
-			!goodMessageAuthenticator(answer, request, []byte(s.cfg.RADIUSSecret)) {
+		if n < 20 || answer[1] != request[1] || !radius.IsAuthenticResponse(answer, request, secret) ||
+			!goodMessageAuthenticator(answer, request, secret) {
 			continue
 		}
-		return radius.Parse(append([]byte(nil), answer...), []byte(s.cfg.RADIUSSecret))
+		return radius.Parse(append([]byte(nil), answer...), secret)
 	}
 }
 
@@ -111,7 +142,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 func (s *Server) accessRequest(q question, local net.Addr) ([]byte, error) {
-	p := radius.New(radius.CodeAccessRequest, []byte(s.cfg.RADIUSSecret))
+	p := radius.New(radius.CodeAccessRequest, s.secret(q))
 	if s.cfg.MessageAuthenticator {
 		p.Add(rfc2869.MessageAuthenticator_Type, make(radius.Attribute, 16))
 	}
@@ -136,7 +167,7 @@ func (s *Server) accessRequest(q question, local net.Addr) ([]byte, error) {
 		return nil, fmt.Errorf("encode request: %w", err)
 	}
 	if s.cfg.MessageAuthenticator { // first attribute: its value stands at octet 22
-		copy(wire[22:38], messageAuthenticator(wire, []byte(s.cfg.RADIUSSecret)))
+		copy(wire[22:38], messageAuthenticator(wire, s.secret(q)))
 	}
 	return wire, nil
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -212,6 +213,7 @@ func TestNewcomerLogsInOnBothPages(t *testing.T) {
 		gateway.until(`!host && document.body.innerText.includes('Alice') || document.body.innerText.includes('alice')`)
 		b.Screenshot(gateway.ctx, kind+"-webtop")
 	}
+	legacyStory(t, b, phone, r)
 	told := r.told.String()
 	for step := 1; step <= 16; step++ {
 		if !strings.Contains(told, fmt.Sprintf("  %2d  ", step)) {
@@ -224,6 +226,33 @@ func TestNewcomerLogsInOnBothPages(t *testing.T) {
 		}
 	}
 }
+
+// legacyStory logs in where RADIUS alone decides: password, which way, the number, and the webtop once the phone has answered.
+func legacyStory(t *testing.T, b *harness.Browser, phone *page, r *running) {
+	t.Helper()
+	gateway := &page{t, b.Tab(1280, 800)}
+	gateway.open(r.LegacyURL)
+	gateway.until(`!host && document.getElementsByName('username').length && !document.getElementsByName('password1').length`)
+	gateway.do(`document.getElementsByName('username')[0].focus()`)
+	gateway.keys(r.Users[0].Username)
+	gateway.do(`document.getElementsByName('password')[0].focus()`)
+	gateway.keys(r.Users[0].Password + "\r")
+	challenged := func(words, answer string) string {
+		t.Helper()
+		gateway.until(`document.getElementsByName('_F5_challenge').length && document.getElementById('credentials_table_header').textContent.includes('` + words + `')`)
+		text := gateway.text(`document.getElementById('credentials_table_header').textContent`)
+		gateway.do(`document.getElementsByName('_F5_challenge')[0].focus()`)
+		gateway.keys(answer + "\r")
+		return text
+	}
+	challenged("to be asked on your phone", "1")
+	text := challenged("in the app on your phone", "ok")
+	phone.answer(twoDigits.FindString(text))
+	gateway.until(`document.getElementById('webtop_user') && document.getElementById('webtop_user').textContent.includes('alice')`)
+	b.Screenshot(gateway.ctx, "legacy-webtop")
+}
+
+var twoDigits = regexp.MustCompile(`\b[0-9]{2}\b`)
 
 func TestTheOtherTwoUsersAreNotLetInAtOnce(t *testing.T) {
 	r := start(t)

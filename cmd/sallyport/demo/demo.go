@@ -236,13 +236,14 @@ func (d *demo) startGateway(ctx context.Context) error {
 		Listen: d.addr(portGateway), LDAPURL: d.ready.LDAPURL, LDAPRoots: d.roots.pool, BaseDN: baseDN,
 		BindDN: "svc@" + domain, BindPassword: servicePass,
 		RADIUSServers: []string{d.app.RADIUSAddr()}, RADIUSSecret: in.secret, MessageAuthenticator: true,
+		Legacy: apmsim.Legacy{Secret: in.legacy, From: legacyGateway},
 		Script: in.tag, ModernScript: in.modern, Log: d.story.Step,
 	})
 	if err != nil {
 		return err
 	}
 	d.group.Go(func() error { return g.Serve(ctx) })
-	d.ready.GatewayURL, d.ready.ModernURL = d.url(portGateway)+"/", d.url(portGateway)+"/modern"
+	d.ready.GatewayURL, d.ready.ModernURL, d.ready.LegacyURL = d.url(portGateway)+"/", d.url(portGateway)+"/modern", d.url(portGateway)+"/legacy"
 	return nil
 }
 
@@ -261,6 +262,7 @@ Sallyport runs. Everything is on this machine and ends with Ctrl-C.
   2. Open the gateway's logon page and log in as alice, password %s:
        %s          (the standard page)
        %s    (the modern page)
+       %s    (without the overlay: everything happens in RADIUS)
   3. Type the two digits that the page shows on the phone.
 
   The console for administrators (the browser warns: its certificate is the appliance's own):
@@ -272,7 +274,7 @@ Sallyport runs. Everything is on this machine and ends with Ctrl-C.
 
 What happens is told below, text messages included; the numbers are those of docs/login-steps.md.
 
-`, d.ready.PhoneURL, string(accounts[0].Password), d.ready.GatewayURL, d.ready.ModernURL, d.ready.ConsoleURL, consoleUser, string(consolePassword), string(accounts[1].Password), string(accounts[2].Password), d.ready.DeviceStore)
+`, d.ready.PhoneURL, string(accounts[0].Password), d.ready.GatewayURL, d.ready.ModernURL, d.ready.LegacyURL, d.ready.ConsoleURL, consoleUser, string(consolePassword), string(accounts[1].Password), string(accounts[2].Password), d.ready.DeviceStore)
 	if err != nil || d.ReadyFile == "" {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 type Ready struct {
 	GatewayURL      string `json:"gateway_url"`
 	ModernURL       string `json:"gateway_modern_url"`
+	LegacyURL       string `json:"gateway_legacy_url"` // without the overlay: the whole login in RADIUS
 	PhoneURL        string `json:"phone_url"`
 	ConsoleURL      string `json:"console_url"` // https, with the appliance's own certificate
 	ConsoleUser     string `json:"console_user"`

@@ -205,9 +205,13 @@ func (d *demo) untilConnected(ctx context.Context) error {
 	return nil
 }
 
+// legacyGateway is the address from which the gateway asks where RADIUS alone decides.
+const legacyGateway = "127.0.0.2"
+
 // integration is the demo's gateway as configured.
 type integration struct {
 	secret sallyport.Secret
+	legacy sallyport.Secret // of the gateway's access policy without the overlay
 	tag    string
 	modern apmsim.ExternalScript
 }
@@ -222,12 +226,20 @@ func (d *demo) addIntegration(ctx context.Context) (in integration, err error) {
 		return in, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	in.secret = sallyport.NewCode(6)
+	in.secret, in.legacy = sallyport.NewCode(6), sallyport.NewCode(6)
 	row := sallyport.Integration{
 		ID: "demo-vpn", Kind: "f5-big-ip", Nickname: "Hospital VPN", Secret: in.secret, MessageAuthenticator: sallyport.MessageAuthenticatorAlways,
 		Clients: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Origins: []string{d.url(portGateway)},
 	}
 	if _, err := s.PutIntegration(ctx, row); err != nil {
+		return in, err
+	}
+	// The longest prefix wins: by its address this is another gateway than the one above.
+	_, err = s.PutIntegration(ctx, sallyport.Integration{
+		ID: "demo-legacy", Kind: "f5-big-ip", Nickname: "Hospital VPN (RADIUS alone)", Secret: in.legacy, MessageAuthenticator: sallyport.MessageAuthenticatorAlways,
+		Clients: []netip.Prefix{netip.MustParsePrefix(legacyGateway + "/32")}, Experience: sallyport.ExperienceLegacy, AskMethod: true,
+	})
+	if err != nil {
 		return in, err
 	}
 	if err := golive.Prepare(ctx, s); err != nil {
