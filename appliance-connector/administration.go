@@ -16,7 +16,9 @@ import (
 	"github.com/sallyport/sallyport/appliance-connector/console"
 	"github.com/sallyport/sallyport/appliance-connector/directory"
 	"github.com/sallyport/sallyport/appliance-connector/keyring"
+	"github.com/sallyport/sallyport/appliance-connector/language"
 	"github.com/sallyport/sallyport/appliance-connector/login"
+	"github.com/sallyport/sallyport/appliance-connector/passcode"
 	"github.com/sallyport/sallyport/appliance-connector/selfservice"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 	"github.com/sallyport/sallyport/appliance-connector/tokenserver"
@@ -81,6 +83,14 @@ func (s *Service) selfService(ring *keyring.Ring) func(func(string) string) (htt
 	return func(asset func(string) string) (http.Handler, error) {
 		return selfservice.New(selfservice.Config{Engine: s.engine, Standings: s.standings, Store: s.store, From: from, Key: ring.Derive("self-service"),
 			Enrols:     []sallyport.AuthenticatorKind{sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorOTP},
+			Language: func(ctx context.Context) string {
+				v, err := language.ReadSettings(ctx, s.store)
+				if err != nil {
+					s.log.WarnContext(ctx, "language settings not read", "err", err)
+				}
+				return v.Default
+			},
+			HashPIN:    passcode.HashPIN,
 			Enterprise: s.trust.EnterpriseName, Asset: asset, Now: time.Now, Log: s.log})
 	}
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -190,6 +191,19 @@ func TestPagesOfTextMessages(t *testing.T) {
 	p.click(`form[action="/settings/sms/test"] button[type=submit]`)
 	p.until(`document.querySelector(".alert.bad")`)
 	p.inspect("settings-sms")
+
+	p.open("/settings/tokens")
+	p.inspect("settings-tokens-new")
+	for i, host := range []string{"rsa1.hospital.example", "rsa2.hospital.example"} {
+		send(c, "/settings/tokens/new", "host", host, "port", "1812", "secret", "a-secret-of-twenty-chars", "position", strconv.Itoa(i+1), "version", strconv.Itoa(i))
+	}
+	send(c, "/settings/tokens", "name", "RSA SecurID", "user_name", "name", "timeout", "3", "tries", "2", "version", "2", "policy.default", "1")
+	p.open("/settings/tokens")
+	p.until(`document.body.innerText.includes("rsa2.hospital.example") && document.querySelector("[name=name]").value === "RSA SecurID"`)
+	p.inspect("settings-tokens")
+	p.click(`main a[href^="/settings/tokens/"]:not([href$="/new"])`)
+	p.until(`document.querySelector("[name=host]")`)
+	p.inspect("token-server")
 	send(c, "/users/"+string(alice.ID)+"/phones", "number", "07400 123456")
 	p.open("/users/" + string(alice.ID))
 	p.inspect("user")

@@ -3,6 +3,7 @@ package selfservice
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -56,6 +57,11 @@ type things struct {
 	Add        []other
 	// Unenrolled: there is nothing yet.
 	Unenrolled bool
+	// Passkeys: they are of use, and made at the Gateways, where those pages offer it.
+	Passkeys bool
+	Gateways []gateway
+	// PIN is that before the codes of a token; nil: none is of use.
+	PIN *pin
 
 	standing sallyport.Standing
 }
@@ -67,32 +73,43 @@ func (r *request) read(ctx context.Context) (v things, err error) {
 		return v, err
 	}
 	if u := v.standing.User; u == nil || u.State != sallyport.UserActive {
-		return v, sallyport.Errorf(sallyport.CodeDenied, "This account may not use remote access any more.", r.keep(nil))
+		return v, tell(sallyport.CodeDenied, "notAllowed", r.keep(nil))
 	}
 	devices, err := db.Devices(ctx, account)
 	if err != nil {
 		return v, err
 	}
 	for _, d := range devices {
-		v.Factors = append(v.Factors, thing{What: "device", ID: string(d.ID), Name: d.Name, Text: kindWords(sallyport.AuthenticatorApp), Since: d.Enrolled, Replace: true})
+		v.Factors = append(v.Factors, thing{What: "device", ID: string(d.ID), Name: d.Name, Text: r.say("kind_app"), Since: d.Enrolled, Replace: true})
 	}
 	phones, err := db.Phones(ctx, account)
 	if err != nil {
 		return v, err
 	}
 	for _, p := range phones {
-		v.Factors = append(v.Factors, thing{What: "phone", ID: string(p.ID), Name: "Number that ends in " + p.Number.Tail(), Text: "Gets codes by text message", Since: p.Enrolled})
+		v.Factors = append(v.Factors, thing{What: "phone", ID: string(p.ID), Name: r.say("numberEnds", "to", p.Number.Tail()), Text: r.say("getsCodes"), Since: p.Enrolled})
 	}
 	tokens, err := db.OTPTokens(ctx, store.OTPTokenQuery{Account: account})
 	if err != nil {
 		return v, err
 	}
 	for _, t := range tokens.Tokens {
-		text := kindWords(sallyport.AuthenticatorOTP)
+		text := r.say("kind_otp")
 		if t.State != sallyport.OTPTokenActive {
-			text += ", disabled"
+			text = r.say("disabled", "what", text)
 		}
-		v.Factors = append(v.Factors, thing{What: "token", ID: string(t.ID), Name: "Token " + t.Serial, Text: text, Since: t.Assigned, version: t.Version})
+		v.Factors = append(v.Factors, thing{What: "token", ID: string(t.ID), Name: r.say("token", "serial", t.Serial), Text: text, Since: t.Assigned, version: t.Version})
+	}
+	passkeys, err := db.UserPasskeys(ctx, account)
+	if err != nil {
+		return v, err
+	}
+	for _, p := range passkeys {
+		text := r.say("kind_passkey", "host", p.Host)
+		if !p.Copied.IsZero() {
+			text = r.say("disabled", "what", text)
+		}
+		v.Factors = append(v.Factors, thing{What: "passkey", ID: string(p.ID), Name: p.Name, Text: text, Since: p.Enrolled})
 	}
 	if v.Unenrolled = len(v.Factors) == 0; len(v.Factors) == 1 {
 		v.Factors[0].Last = true
@@ -100,10 +117,34 @@ func (r *request) read(ctx context.Context) (v things, err error) {
 	if v.Remembered, err = r.remembered(ctx, v.standing); err != nil {
 		return v, err
 	}
+	if v.PIN, err = r.pin(ctx, v.standing, tokens.Tokens); err != nil {
+		return v, err
+	}
+	if v.Passkeys = slices.Contains(v.standing.Workflow.Allowed, sallyport.PasswordAndPasskey); v.Passkeys && v.Unenrolled && v.standing.Rule != nil && v.standing.Rule.PromptAtGateway {
+		if v.Gateways, err = r.gateways(ctx); err != nil {
+			return v, err
+		}
+	}
 	for _, k := range r.addable(v.standing) {
-		v.Add = append(v.Add, other{string(k), kindWords(k)})
+		v.Add = append(v.Add, other{string(k), r.say("kind_" + string(k))})
 	}
 	return v, nil
+}
+
+// gateway is where passkeys are made: a passkey is bound to the host of the page that made it, so this page cannot make one.
+type gateway struct{ Host, URL string }
+
+func (r *request) gateways(ctx context.Context) (out []gateway, err error) {
+	all, err := r.s.cfg.Store.Integrations(ctx)
+	for _, in := range all {
+		for _, o := range in.Origins {
+			u, err := url.Parse(o)
+			if err == nil && u.Scheme == "https" && (in.Experience == "" || in.Experience == sallyport.ExperienceCloud) && !slices.ContainsFunc(out, func(g gateway) bool { return g.Host == u.Host }) {
+				out = append(out, gateway{u.Host, "https://" + u.Host + "/"})
+			}
+		}
+	}
+	return out, err
 }
 
 // remembered are the browsers that may skip the second factor by the policy of now.
@@ -115,7 +156,7 @@ func (r *request) remembered(ctx context.Context, standing sallyport.Standing) (
 	list, err := r.s.cfg.Store.RememberedDevices(ctx, r.carried.Account)
 	for _, d := range list {
 		if r.s.cfg.Now().Before(d.Made.Add(w.For)) && !d.Made.Before(w.Since) && !d.Made.Before(standing.User.SecondFactorSince) {
-			out = append(out, thing{What: "remembered", ID: string(d.ID), Name: d.Browser, Text: "Logs in without the second factor", Since: d.Made})
+			out = append(out, thing{What: "remembered", ID: string(d.ID), Name: d.Browser, Text: r.say("skips"), Since: d.Made})
 		}
 	}
 	return out, err
@@ -139,8 +180,11 @@ func (r *request) list(trouble string) error {
 	if err != nil {
 		return err
 	}
-	note := map[string]string{"added": "It was added.", "replaced": "The new phone counts from now on, and the old one no more.", "deleted": "It was deleted.", "forgotten": "That browser asks for the second factor again."}[r.FormValue("done")]
-	return r.show(http.StatusOK, "list", page{Title: "Your second factors", Lead: string(r.carried.Account), Trouble: trouble, Note: note, Data: v})
+	note := ""
+	if done := r.FormValue("done"); slices.Contains([]string{"added", "replaced", "deleted", "forgotten", "pinSaved"}, done) {
+		note = r.say(done)
+	}
+	return r.show(http.StatusOK, "list", page{Title: r.say("title"), Lead: string(r.carried.Account), Trouble: trouble, Note: note, Data: v})
 }
 
 // add begins to add an authenticator, or another phone in the place of one.
@@ -152,7 +196,7 @@ func (r *request) add() error {
 	}
 	kind := sallyport.AuthenticatorKind(r.PostFormValue("kind"))
 	if !slices.Contains(r.addable(v.standing), kind) {
-		return sallyport.Errorf(sallyport.CodeInvalid, "This cannot be added here.", nil)
+		return tell(sallyport.CodeInvalid, "notHere", nil)
 	}
 	c := *r.carried
 	if c.Replaces = ""; r.PostFormValue("replaces") != "" {
@@ -190,7 +234,7 @@ func (r *request) enrolled(c carried, st login.State) (trouble string, err error
 	return "", r.s.cfg.Store.As(r.actor()).DeleteDevice(r.Context(), old)
 }
 
-var errGone = sallyport.Errorf(sallyport.CodeNotFound, "This is not there any more. Open the page again.", nil)
+var errGone = tell(sallyport.CodeNotFound, "gone", nil)
 
 func (v things) find(what, id string) (thing, bool) {
 	for _, t := range append(slices.Clone(v.Factors), v.Remembered...) {
@@ -212,7 +256,7 @@ func (r *request) question() error {
 		return errGone
 	}
 	alone := v.standing.Rule != nil && v.standing.Rule.Unenrolled == sallyport.UnenrolledPassword
-	return r.show(http.StatusOK, "question", page{Title: "Delete this?", Data: struct {
+	return r.show(http.StatusOK, "question", page{Title: r.say("deleteTitle"), Data: struct {
 		thing
 		Alone bool
 	}{t, alone}})
@@ -236,6 +280,8 @@ func (r *request) remove() error {
 		err = db.DeletePhone(ctx, r.carried.Account, sallyport.PhoneID(t.ID))
 	case "token":
 		_, err = db.UnassignOTPToken(ctx, sallyport.OTPTokenID(t.ID), t.version)
+	case "passkey":
+		err = db.DeleteUserPasskey(ctx, r.carried.Account, sallyport.PasskeyID(t.ID))
 	case "remembered":
 		done = "forgotten"
 		err = db.ForgetRemembered(ctx, r.carried.Account, sallyport.RememberedID(t.ID), forgotten)

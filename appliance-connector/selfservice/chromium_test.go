@@ -106,7 +106,7 @@ func (p *tab) press(label string) {
 	for range 30 {
 		p.do("tab", chromedp.KeyEvent("\t"))
 		ctx, cancel := context.WithTimeout(p.ctx, patience)
-		at, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(document.activeElement.textContent || "").replace(/\s+/g, " ").trim() === `+string(text)))
+		at, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(document.activeElement.getAttribute("aria-label") || document.activeElement.textContent || "").replace(/\s+/g, " ").trim() === `+string(text)))
 		cancel()
 		check(p.t, err)
 		if at {
@@ -129,7 +129,7 @@ func (p *tab) inspect(name string) {
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 		check(p.t, err)
 		ctx, cancel := context.WithTimeout(p.ctx, patience)
-		wide, err := chromedp.Run(ctx, chromedp.Evaluate[string](`[...document.querySelectorAll("main, main *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".hidden")).map(e => e.tagName + "." + e.className).join()`))
+		wide, err := chromedp.Run(ctx, chromedp.Evaluate[string](`[...document.querySelectorAll("main, main *")].filter(e => (e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1) && !e.closest(".hidden")).map(e => e.tagName + "." + e.className).join()`))
 		cancel()
 		check(p.t, err)
 		if wide != "" {
@@ -139,7 +139,10 @@ func (p *tab) inspect(name string) {
 			p.t.Errorf("%s, %s: axe: %s", name, l.name, v)
 		}
 		if os.Getenv("SALLYPORT_TEST_ARTIFACTS") != "" {
-			png, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+			tall, err := chromedp.Run(p.ctx, chromedp.Evaluate[int64](`document.documentElement.scrollHeight`))
+			check(p.t, err)
+			p.do("size of the picture", chromedp.EmulateViewport(l.width, max(l.height, tall)))
+			png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 			check(p.t, err)
 			check(p.t, os.WriteFile(filepath.Join(harness.ArtifactDir(p.t), "me-"+name+"-"+l.name+".png"), png, 0o644))
 		}
@@ -188,6 +191,50 @@ func TestInABrowser(t *testing.T) {
 	p.says("Nothing yet.")
 	p.press("Sign out")
 	p.says("Password")
+}
+
+// In Arabic the page runs from right to left, and what is typed in digits does not.
+func TestFromRightToLeftInABrowser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.language = "ar"
+	w.allow(sallyport.PINAndOTP, sallyport.PasswordAndPasskey)
+	c := w.client()
+	c.accept = "en"
+	phone := w.enrolled(alice, "Alice’s phone")
+	c.in(phone)
+	c.claim("FT-9")
+	words := sentences(t, "ar")
+	p := w.browser()
+	_, err := chromedp.Call(p.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "Mozilla/5.0", AcceptLanguage: "ar-EG"})
+	check(t, err)
+	p.do("open", chromedp.Navigate(w.url+"/me"))
+	p.says(words["lead"])
+	p.inspect("ar-sign-in")
+	p.do("name", chromedp.SendKeys(chromedp.CSS("[name=name]"), "alice"))
+	p.do("password", chromedp.SendKeys(chromedp.CSS("[name=password]"), password+"\r"))
+	p.says(words["answered"])
+	p.inspect("ar-push")
+	w.answer(p, phone)
+	p.says(words["have"])
+	p.inspect("ar-list")
+	p.press(words["kind_app"])
+	p.says(words["appFollow"])
+	p.inspect("ar-app")
+	p.press(words["back"])
+	p.says(words["have"])
+	p.press(words["pinSet"])
+	p.says(words["pinHelp"])
+	p.inspect("ar-pin")
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	got, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.documentElement.dir + " " + getComputedStyle(document.querySelector("h1")).direction + " " + getComputedStyle(document.querySelector("[name=pin]")).direction`))
+	check(t, err)
+	if got != "rtl rtl ltr" {
+		t.Errorf("directions of page, heading and PIN: %s", got)
+	}
+	p.do("PIN", chromedp.KeyEvent("4816\t4816\r"))
+	p.says(words["pinSaved"])
 }
 
 // answer approves on the phone with the number that the page shows.

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport"
@@ -68,6 +69,10 @@ type Config struct {
 	// Key (32 octets, the same on all appliances of the enterprise) seals what browsers carry.
 	Key        sallyport.Key
 	Enterprise string
+	// Language is the enterprise's choice, for browsers that ask for none that there is; "" or nil: English.
+	Language func(context.Context) string
+	// HashPIN makes what is kept of a PIN; nil: users set no PIN here.
+	HashPIN func(sallyport.Secret) sallyport.Secret
 	// Asset gives the address of one of the console's files.
 	Asset func(name string) string
 	Now   func() time.Time
@@ -78,7 +83,9 @@ type Config struct {
 type Server struct {
 	cfg       Config
 	mux       *http.ServeMux
-	templates *template.Template
+	words     map[string]words
+	templates map[string]*template.Template // by language
+	hashing   sync.Mutex                    // one PIN at a time: each takes 19 MiB
 }
 
 // New makes the page.
@@ -88,19 +95,25 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux()}
 	var err error
-	s.templates, err = template.New("").Funcs(template.FuncMap{"asset": cfg.Asset, "date": func(t time.Time) string { return t.UTC().Format("2 January 2006") }}).
-		ParseFS(templateFiles, "templates/*.html")
-	if err != nil {
-		return nil, fmt.Errorf("read self-service templates: %w", err)
+	if s.words, err = readWords(); err != nil {
+		return nil, err
+	}
+	s.templates = map[string]*template.Template{}
+	for l, w := range s.words {
+		s.templates[l], err = template.New("").Funcs(template.FuncMap{"asset": cfg.Asset, "date": w.date, "say": w.mustSay}).ParseFS(templateFiles, "templates/*.html")
+		if err != nil {
+			return nil, fmt.Errorf("read self-service templates: %w", err)
+		}
 	}
 	s.signInRoutes()
 	s.authenticatorRoutes()
+	s.pinRoutes()
 	s.mux.HandleFunc("GET /me/me.js", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 		_, _ = w.Write(script)
 	})
 	s.mux.HandleFunc("/me/", s.handle(func(*request) error {
-		return sallyport.Errorf(sallyport.CodeNotFound, "There is no page at this address.", nil)
+		return tell(sallyport.CodeNotFound, "noPage", nil)
 	}))
 	return s, nil
 }
@@ -122,6 +135,7 @@ type request struct {
 	*http.Request
 	w http.ResponseWriter
 	s *Server
+	words
 	// carried is what the browser brought; nil: nothing that counts.
 	carried *carried
 }
@@ -131,13 +145,13 @@ type handler func(*request) error
 // handle is around every page: it answers the networks that it is for, opens what the browser carries, and has forms carry their token.
 func (s *Server) handle(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, hr *http.Request) {
-		r := &request{Request: hr, w: w, s: s}
+		r := &request{Request: hr, w: w, s: s, words: s.choose(hr.Context(), hr.Header)}
 		err := r.from()
 		if err == nil {
 			err = r.open()
 		}
 		if err == nil && hr.Method == http.MethodPost && r.carried != nil && !r.goodCSRF() {
-			err = sallyport.Errorf(sallyport.CodeDenied, "This form is no longer valid. Open the page again.", nil)
+			err = tell(sallyport.CodeDenied, "oldForm", nil)
 		}
 		if err == nil {
 			err = h(r)
@@ -159,7 +173,7 @@ func (r *request) from() error {
 			}
 		}
 	}
-	return sallyport.Errorf(sallyport.CodeDenied, "This page is for use inside the network. To change something from outside, ask your help desk.", err)
+	return tell(sallyport.CodeDenied, "inside", err)
 }
 
 func (r *request) address() string {
@@ -188,6 +202,7 @@ func (r *request) goodCSRF() bool {
 type page struct {
 	Title, Lead string
 	Enterprise  string
+	Lang, Dir   string
 	// Trouble is what went wrong, Note what went well.
 	Trouble, Note string
 	CSRF          string
@@ -199,11 +214,14 @@ type page struct {
 // show renders a page. Nothing is sent before all of it is rendered.
 func (r *request) show(status int, name string, p page) error {
 	p.Enterprise, p.CSRF, p.SignedIn = r.s.cfg.Enterprise, r.csrf(), r.carried != nil && r.carried.In
+	p.Lang, p.Dir = r.language, r.direction()
 	var out bytes.Buffer
-	if err := r.s.templates.ExecuteTemplate(&out, name, p); err != nil {
+	if err := r.s.templates[r.language].ExecuteTemplate(&out, name, p); err != nil {
 		return fmt.Errorf("render %s: %w", name, err)
 	}
 	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	r.w.Header().Set("Content-Language", r.language)
+	r.w.Header().Add("Vary", "Accept-Language")
 	r.w.WriteHeader(status)
 	_, err := r.w.Write(out.Bytes())
 	if err != nil {
@@ -231,7 +249,7 @@ func (r *request) fail(err error) {
 	}
 	r.s.cfg.Log.LogAttrs(r.Context(), level, "self-service request failed", slog.String("support_code", support), slog.String("code", string(code)),
 		slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Any("err", err))
-	if err := r.show(httpstatus.Of(code), "failure", page{Title: "That did not work", Data: struct{ Message, Support string }{sallyport.ErrorMessage(err), support}}); err != nil {
+	if err := r.show(httpstatus.Of(code), "failure", page{Title: r.say("failed"), Data: struct{ Message, Support string }{r.failure(err), support}}); err != nil {
 		r.s.cfg.Log.Error("self-service error page not shown", "err", err)
 	}
 }

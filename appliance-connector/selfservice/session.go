@@ -98,7 +98,7 @@ func (r *request) once(what string, parts ...string) error {
 		return err
 	}
 	if !first {
-		return sallyport.Errorf(sallyport.CodeConflict, "This step is over. Open the page again.", nil)
+		return tell(sallyport.CodeConflict, "over", nil)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (s *Server) attempt(ctx context.Context, name, address string) error {
 				return err
 			}
 			if n > t.most {
-				return sallyport.Errorf(sallyport.CodeLimited, "Too many tries. Please wait some minutes and try again.", nil)
+				return tell(sallyport.CodeLimited, "tooMany", nil)
 			}
 		}
 	}

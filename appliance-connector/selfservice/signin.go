@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	application = "Your second factors" // as phones show it
 	// waitTime is shorter than the server lets an answer take.
 	waitTime  = 20 * time.Second
 	checkTime = 2 * time.Second
@@ -46,23 +45,23 @@ func (r *request) start() error {
 }
 
 func (r *request) showSignIn(status int, name, trouble string) error {
-	return r.show(status, "signin", page{Title: "Your second factors", Lead: "Sign in to see, add or delete what you log in with from outside.", Trouble: trouble, Data: name})
+	return r.show(status, "signin", page{Title: r.say("title"), Lead: r.say("lead"), Trouble: trouble, Data: name})
 }
 
 func (r *request) attempt() login.Attempt {
-	return login.Attempt{Login: sallyport.LoginID(sallyport.NewID()), Integration: sallyport.Integration{Nickname: application}, Place: r.address(),
-		Door: sallyport.DoorSelfService, Language: "en", BindStarted: func() error { return nil }}
+	return login.Attempt{Login: sallyport.LoginID(sallyport.NewID()), Integration: sallyport.Integration{Nickname: r.say("title")}, Place: r.address(),
+		Door: sallyport.DoorSelfService, Language: r.language, BindStarted: func() error { return nil }}
 }
 
 func (r *request) signIn() error {
 	name, password := strings.TrimSpace(r.PostFormValue("name")), r.PostFormValue("password")
 	if name == "" || password == "" || len(name) > maxName || len(password) > maxSecret {
-		return r.showSignIn(http.StatusUnprocessableEntity, "", "Type your name and your password.")
+		return r.showSignIn(http.StatusUnprocessableEntity, "", r.say("typeBoth"))
 	}
 	ctx := r.Context()
 	if err := r.s.attempt(ctx, strings.ToLower(name), r.address()); err != nil {
 		if sallyport.ErrorCode(err) == sallyport.CodeLimited {
-			return r.showSignIn(http.StatusTooManyRequests, name, sallyport.ErrorMessage(err))
+			return r.showSignIn(http.StatusTooManyRequests, name, r.failure(err))
 		}
 		return err
 	}
@@ -70,7 +69,7 @@ func (r *request) signIn() error {
 	a.UserName, a.Password = name, sallyport.Secret(password)
 	st, err := r.s.cfg.Engine.Begin(ctx, a)
 	if err != nil {
-		return r.showSignIn(httpstatus.Of(sallyport.ErrorCode(err)), name, sallyport.ErrorMessage(err))
+		return r.showSignIn(httpstatus.Of(sallyport.ErrorCode(err)), name, r.failure(err))
 	}
 	r.carried = &carried{ID: string(a.Login), UserName: name, End: st.End}
 	return r.goOn(st)
@@ -110,11 +109,11 @@ func (r *request) took(st login.State) (trouble string, err error) {
 		}
 		return "", r.keep(&carried{ID: sallyport.NewID(), In: true, Account: st.Account, UserName: st.UserName, End: r.s.cfg.Now().Add(sessionLife).UnixMilli()})
 	case st.Kind == sallyport.PromptDenied:
-		return words(st.Reason), r.keep(nil)
+		return r.reason(st.Reason), r.keep(nil)
 	case st.Kind == sallyport.PromptEnrol && st.Enrolling.Step == sallyport.EnrolFinished:
 		return r.enrolled(c, st)
 	case st.Kind == sallyport.PromptEnrol && st.Enrolling.Step == sallyport.EnrolStart:
-		return words(st.Reason), r.keep(&c)
+		return r.reason(st.Reason), r.keep(&c)
 	}
 	c.Step = &st
 	return "", r.keep(&c)
@@ -250,17 +249,20 @@ func (r *request) showStep(status int, trouble string) error {
 		return r.goOn(st)
 	}
 	if trouble == "" {
-		trouble = words(p.Reason)
+		trouble = r.reason(p.Reason)
+	}
+	if p.Kind == sallyport.PromptPush && p.Device == "" {
+		p.Device = r.say("yourPhone")
 	}
 	d := step{Prompt: p, Enrol: p.Enrol}
-	pg := page{Title: "Sign in", Trouble: trouble}
+	pg := page{Title: r.say("signIn"), Trouble: trouble}
 	switch {
 	case p.Kind == sallyport.PromptPush:
-		pg.Title, pg.Wait = "Look at your phone", true
+		pg.Title, pg.Wait = r.say("pushTitle"), true
 	case p.Kind == sallyport.PromptCode && len(p.Methods) > 0:
-		d.Asks = asks(p)
+		d.Asks = r.asks(p)
 	case p.Enrol != nil:
-		pg.Title = "Add the app"
+		pg.Title = r.say("add_app")
 		switch p.Enrol.Step {
 		case sallyport.EnrolApp:
 			pg.Wait = true
@@ -270,14 +272,14 @@ func (r *request) showStep(status int, trouble string) error {
 			}
 			d.QR = qr
 		case sallyport.EnrolPhone, sallyport.EnrolPhoneCode:
-			pg.Title = "Add a phone number"
+			pg.Title = r.say("add_phone")
 		case sallyport.EnrolOTP:
-			pg.Title = "Add a token that shows codes"
+			pg.Title = r.say("add_otp")
 		}
 	}
 	for i, m := range p.Methods {
 		if i > 0 {
-			d.Others = append(d.Others, other{string(m), methodWords(m)})
+			d.Others = append(d.Others, other{string(m), r.say("use_" + string(m))})
 		}
 	}
 	pg.Data = d

@@ -1,106 +1,152 @@
 package selfservice
 
 import (
+	"context"
+	"embed"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"html/template"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/skip2/go-qrcode"
+	"golang.org/x/text/language"
 
 	"github.com/sallyport/sallyport"
 )
 
-// words say why something did not work; "" when there is nothing to say.
-func words(why sallyport.Reason) string {
-	switch why {
-	case "":
-		return ""
-	case sallyport.ReasonCredentials:
-		return "The name or the password is not right, or the account may not log in now."
-	case sallyport.ReasonNotEnrolled:
-		return "You have no second factor that can be asked for here. Ask your help desk for a temporary code."
-	case sallyport.ReasonNotAllowed:
-		return "Remote access is not set up for you. Ask your help desk."
-	case sallyport.ReasonWrongNumber:
-		return "The number on the phone was not the one on the page. Please try again."
-	case sallyport.ReasonRejected:
-		return "You said no on the phone."
-	case sallyport.ReasonNotMe:
-		return "Somebody said on the phone that this was not them. Call your help desk if it was you."
-	case sallyport.ReasonTimeout:
-		return "Nobody answered on the phone in time. Please try again, or use a code."
-	case sallyport.ReasonSuperseded:
-		return "A newer sign-in took over. Please try again."
-	case sallyport.ReasonWrongCode:
-		return "The code was not right, or was used already. Wait for the next one."
-	case sallyport.ReasonTooManyCodes:
-		return "Too many wrong codes. Please begin again."
-	case sallyport.ReasonCancelled:
-		return ""
-	case sallyport.ReasonPushFailed:
-		return "The question could not be sent to the phone. Type the code that the app shows."
-	case sallyport.ReasonBlocked:
-		return "Questions to the phone are held back for a while. Type the code that the app shows."
-	case sallyport.ReasonSMSFailed:
-		return "The message with the code could not be sent. Try again, or use another way."
-	case sallyport.ReasonUpdateApp:
-		return "The app on your phone is too old to ask you there. Type the code that it shows, and update the app."
-	case sallyport.ReasonUnknownSerial:
-		return "No open app has this serial number. Check it, and leave the app open on it."
-	case sallyport.ReasonEnrolFailed:
-		return "This was not right, or took too long. Please try again."
-	case sallyport.ReasonNotAttested:
-		return "This app cannot be used here: the phone's maker does not vouch for it. Install the app from your phone's own store, or set up something else."
-	}
-	return "That did not work. Please try again."
+//go:embed lang/*.json
+var languageFiles embed.FS
+
+// maxAccept bounds what is read of what a browser says of its languages, in octets.
+const maxAccept = 512
+
+// words are the sentences of one language, by key.
+type words struct {
+	language string
+	all      map[string]string
 }
 
-func methodWords(m sallyport.Method) string {
-	switch m {
-	case sallyport.MethodPush:
-		return "Ask my phone"
-	case sallyport.MethodCode:
-		return "Type the code that the app shows"
-	case sallyport.MethodSMS:
-		return "Send a code by text message"
-	case sallyport.MethodOTP:
-		return "Type a code of my token"
-	case sallyport.MethodTemporary:
-		return "Use a temporary code"
-	case sallyport.MethodExternal:
-		return "Use my other token"
+func readWords() (map[string]words, error) {
+	out := map[string]words{}
+	for _, l := range sallyport.Languages() {
+		text, err := languageFiles.ReadFile("lang/" + l + ".json")
+		if err != nil {
+			return nil, fmt.Errorf("read language: %w", err)
+		}
+		w := words{language: l}
+		if err := json.Unmarshal(text, &w.all); err != nil {
+			return nil, fmt.Errorf("read language %s: %w", l, err)
+		}
+		out[l] = w
 	}
-	return string(m)
+	return out, nil
 }
 
-// asks says what code is asked for.
-func asks(p sallyport.Prompt) string {
-	switch p.Methods[0] {
-	case sallyport.MethodSMS:
-		return fmt.Sprintf("Code that was sent to the number that ends in %s", p.To)
-	case sallyport.MethodOTP:
-		return "Code that your token shows"
-	case sallyport.MethodTemporary:
-		return "Temporary code from the help desk"
+func (w words) direction() string {
+	if w.language == "ar" {
+		return "rtl"
+	}
+	return "ltr"
+}
+
+var place = regexp.MustCompile(`\{\w+\}`)
+
+// say gives a sentence, with values by the names of their places in it. What is put in keeps its own direction: a name or a number must not
+// turn the sentence around it.
+func (w words) say(key string, pairs ...string) string {
+	return place.ReplaceAllStringFunc(w.all[key], func(name string) string {
+		i := slices.Index(pairs, strings.Trim(name, "{}"))
+		switch {
+		case i < 0 || i+1 >= len(pairs):
+			return name
+		case w.direction() == "rtl":
+			return "\u2068" + pairs[i+1] + "\u2069"
+		}
+		return pairs[i+1]
+	})
+}
+
+// mustSay is say for templates, which are to be right.
+func (w words) mustSay(key string, pairs ...string) (string, error) {
+	if w.all[key] == "" {
+		return "", fmt.Errorf("there are no words for %q", key)
+	}
+	return w.say(key, pairs...), nil
+}
+
+func (w words) date(t time.Time) string {
+	t = t.UTC()
+	months := strings.Fields(w.all["months"])
+	// As one piece: of its parts none is to have a direction of its own.
+	return strings.NewReplacer("{day}", strconv.Itoa(t.Day()), "{month}", months[t.Month()-1], "{year}", strconv.Itoa(t.Year())).Replace(w.all["date"])
+}
+
+// reason says why something did not work; "" when there is nothing to say.
+func (w words) reason(why sallyport.Reason) string {
+	if why == "" || why == sallyport.ReasonCancelled {
+		return ""
+	}
+	if s := w.say("reason_" + string(why)); s != "" {
+		return s
+	}
+	return w.say("reason_other")
+}
+
+// failure says what went wrong: in its own words what is told here, by its code whatever else.
+func (w words) failure(err error) string {
+	if key := toldKey(err); key != "" {
+		return w.say(key)
+	}
+	if s := w.say("error_" + string(sallyport.ErrorCode(err))); s != "" {
+		return s
+	}
+	return w.say("error_internal")
+}
+
+// asks says what code is asked for. The question of the external token server is its own, in whatever language.
+func (w words) asks(p sallyport.Prompt) string {
+	switch m := p.Methods[0]; m {
 	case sallyport.MethodExternal:
 		if p.Message != "" {
 			return p.Message
 		}
-		return "Passcode"
+		return w.say("asks_external")
+	case sallyport.MethodSMS:
+		return w.say("asks_sms", "to", p.To)
+	case sallyport.MethodOTP, sallyport.MethodTemporary:
+		return w.say("asks_" + string(m))
 	}
-	return "Code that the app on your phone shows"
+	return w.say("asks_code")
 }
 
-func kindWords(k sallyport.AuthenticatorKind) string {
-	switch k {
-	case sallyport.AuthenticatorApp:
-		return "The app on a phone"
-	case sallyport.AuthenticatorPhone:
-		return "A phone number"
-	case sallyport.AuthenticatorOTP:
-		return "A token that shows codes"
+// choose takes the first language of the browser's that there is, then the enterprise's, then English.
+func (s *Server) choose(ctx context.Context, h http.Header) words {
+	accept := h.Get("Accept-Language")
+	if len(accept) > maxAccept {
+		accept = accept[:maxAccept]
+		accept = accept[:max(strings.LastIndexByte(accept, ','), 0)]
 	}
-	return string(k)
+	tags, _, err := language.ParseAcceptLanguage(accept)
+	if err == nil {
+		for _, t := range tags {
+			base, _ := t.Base()
+			if w, ok := s.words[base.String()]; ok {
+				return w
+			}
+		}
+	}
+	if s.cfg.Language != nil {
+		if w, ok := s.words[s.cfg.Language(ctx)]; ok {
+			return w
+		}
+	}
+	return s.words["en"]
 }
 
 // picture draws a link as a QR code, for an image of the page itself.

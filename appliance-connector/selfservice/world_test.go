@@ -44,7 +44,9 @@ type world struct {
 	t     *testing.T
 	store *store.Store
 	ca    []byte
-	url   string
+	// language is the enterprise's.
+	language string
+	url      string
 
 	mu      sync.Mutex
 	now     time.Time
@@ -81,7 +83,7 @@ func newWorld(t *testing.T, from ...netip.Prefix) *world {
 	server, err := console.New(console.Config{Admin: service, Listen: "127.0.0.1:0", Certificate: cert, Key: ring.Derive("notes"), Now: clock, Log: log,
 		SelfService: func(asset func(string) string) (http.Handler, error) {
 			return selfservice.New(selfservice.Config{Engine: engine, Standings: standings, Store: w.store, From: from, Key: ring.Derive("self-service"), Enterprise: "St. Mary’s Hospital",
-				Enrols: []sallyport.AuthenticatorKind{sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorOTP}, Asset: asset, Now: clock, Log: log})
+				Enrols: []sallyport.AuthenticatorKind{sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorOTP}, Asset: asset, Language: func(context.Context) string { return w.language }, HashPIN: passcode.HashPIN, Now: clock, Log: log})
 		}})
 	check(t, err)
 	w.url = "https://localhost:" + server.Addr()[strings.LastIndex(server.Addr(), ":")+1:]
@@ -256,6 +258,7 @@ func (w texter) Enrol(ctx context.Context, account sallyport.AccountName, number
 type client struct {
 	w *world
 	http.Client
+	accept string // languages
 }
 
 type answer struct {
@@ -274,7 +277,7 @@ func (w *world) client() *client {
 	roots.AddCert(ca)
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	w.t.Cleanup(tr.CloseIdleConnections)
-	return &client{w, http.Client{Jar: jar, Transport: tr, Timeout: 30 * time.Second}}
+	return &client{w: w, Client: http.Client{Jar: jar, Transport: tr, Timeout: 30 * time.Second}}
 }
 
 func (c *client) send(method, path, form string) answer {
@@ -284,6 +287,9 @@ func (c *client) send(method, path, form string) answer {
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Origin", c.w.url)
+	}
+	if c.accept != "" {
+		req.Header.Set("Accept-Language", c.accept)
 	}
 	res, err := c.Do(req)
 	check(c.w.t, err)
