@@ -2,6 +2,8 @@ package web_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -56,14 +58,23 @@ func states() []struct {
 	}
 }
 
-// screens shows every screen of the overlay, one after the other, in a language.
-func screens(t *testing.T, language string, visit func(p *tab, name string)) {
+// visits is how the overlay is gone through: on which page, in which language.
+type visits struct {
+	path, language string
+	// more shows also what differs from another screen by its sentence alone.
+	more bool
+}
+
+// screens shows every screen of the overlay, one after the other.
+func screens(t *testing.T, v visits, visit func(p *tab, name string)) {
 	c := newCloud(t)
 	c.more = map[string]string{"remember": remembering}
 	g := newGateway(t, c)
 	p := newTab(t)
-	p.speaks(language)
-	p.open(g.url("/?page=domain"))
+	p.speaks(v.language)
+	// A visit may take longer than the overlay waits for the gateway to take the form.
+	p.early(`(() => { const later = window.setTimeout; window.setTimeout = (f, ms, ...more) => ms === 15000 ? 0 : later(f, ms, ...more); })()`)
+	p.open(g.url(v.path))
 	p.untilScreen("signin")
 	visit(p, "signin")
 	p.signIn("alice", "wrong")
@@ -73,6 +84,8 @@ func screens(t *testing.T, language string, visit func(p *tab, name string)) {
 	p.write("password", password)
 	p.enter()
 	l := c.next()
+	p.until(`$('submit').getAttribute('aria-disabled')`)
+	visit(p, "checking")
 	for _, s := range states() {
 		p.eval(`host && (host.dataset.screen = 'before')`)
 		l.show(s.phase, s.prompt)
@@ -92,22 +105,63 @@ func screens(t *testing.T, language string, visit func(p *tab, name string)) {
 			p.untilScreen("push")
 		}
 	}
+	if v.more {
+		l.push()
+		p.untilScreen("push")
+		c.intercept(func(kind string, w http.ResponseWriter, _ *http.Request) bool { return kind == "events" && cut(w) })
+		c.server.CloseClientConnections()
+		p.until(`$('hint').textContent`)
+		visit(p, "push out of reach")
+		c.intercept(nil)
+		p.until(`!$('hint').textContent`)
+	}
 	l.deny(sallyport.ReasonTimeout)
 	p.untilScreen("denied")
 	visit(p, "denied")
-	p.click("again")
-	c.intercept(refusal("begin", 503, sallyport.CodeUnavailable))
+	again := func() *fakeLogin {
+		p.click("again")
+		p.untilScreen("signin")
+		p.write("password", password)
+		p.enter()
+		return c.next()
+	}
+	if v.more {
+		for _, r := range []sallyport.Reason{sallyport.ReasonWrongNumber, sallyport.ReasonRejected, sallyport.ReasonNotMe, sallyport.ReasonTooManyCodes, sallyport.ReasonNotEnrolled, sallyport.ReasonExpired} {
+			again().deny(r)
+			p.untilScreen("denied")
+			visit(p, "denied "+string(r))
+		}
+	}
+	l = again()
+	// The form stays, so that there is time to look.
+	p.eval(`(HTMLFormElement.prototype.submit = () => {}, addEventListener('submit', e => { e.preventDefault(); e.stopImmediatePropagation(); }, true), true)`)
+	l.done()
+	p.untilScreen("done")
+	visit(p, "done")
+	p.open(g.url(v.path))
 	p.untilScreen("signin")
-	p.write("password", password)
-	p.enter()
+	c.intercept(refusal("credentials", 500, sallyport.CodeInternal))
+	p.signIn("alice", password)
 	p.untilScreen("error")
 	visit(p, "error")
-	p.click("again")
+	p.click("native")
+	p.untilScreen("native")
+	visit(p, "native")
+	c.intercept(nil)
+	if strings.HasPrefix(v.path, "/modern") {
+		return // what follows is the standard page's own
+	}
+	p.open(g.url(v.path))
 	p.untilScreen("signin")
 	p.until(`window.sessionTimeout`) // the page's own script makes it a little later
 	p.eval(`sessionTimedOut()`)
 	p.untilScreen("expired")
 	visit(p, "expired")
+	p.open(g.url("/?page=restart"))
+	p.signIn("alice", password)
+	c.next().done()
+	p.untilScreen("restart")
+	visit(p, "restart")
 }
 
 // names returns role and name of everything a screen reader finds.
@@ -127,51 +181,211 @@ func (p *tab) names() string {
 	return strings.Join(out, "\n")
 }
 
-func TestScreenReadersFindTheOverlayAndNothingElse(t *testing.T) {
-	want := map[string][]string{
-		"signin":                     {"main Sign in", "heading Sign in", "textbox User name", "textbox Password", "button Show password", "button Sign in", "combobox Domain", "radio My own", "checkbox I accept the terms of use"},
-		"signin with an alert":       {"alert "},
-		"push":                       {"main Check your phone", "heading Check your phone", "region Other ways", "button Type a code from the app", "button Use my passkey", "button I don’t have my phone", "button Cancel", "StaticText 42", "checkbox Remember this device for 30 days"},
-		"push without a number":      {"button I don’t have my phone"},
-		"nophone":                    {"heading Without your phone", "button Type a code from my token", "button Back"},
-		"code":                       {"heading Enter a code", "textbox Code", "button Continue", "button Approve on my phone", "alert ", "checkbox Remember"},
-		"sms":                        {"heading Check your text messages", "textbox Code", "StaticText You can have it sent again"},
-		"sms failed":                 {"button Send it again", "StaticText The text message could not be sent."},
-		"otp":                        {"heading Enter the code from your token", "textbox Code"},
-		"external":                   {"heading Enter your passcode", "textbox Passcode", "StaticText Enter the next code of your token:"},
-		"temporary":                  {"heading Enter the temporary code", "textbox Code"},
-		"choose":                     {"heading How do you want to sign in?", "button Use my passkey", "button Send me a text message", "button I don’t have my phone"},
-		"passkey":                    {"heading Use your passkey", "button Use my passkey", "button Approve on my phone"},
-		"enrol start":                {"heading Set up a second step", "button The app on my phone", "button Not now", "StaticText You have 5 minutes for this."},
-		"enrol app":                  {"heading Set up the app", "image QR code for the app", "link You are on your phone now? Open the app here", "button Choose something else"},
-		"enrol app by serial number": {"textbox Serial number", "textbox Code", "alert "},
-		"enrol phone":                {"heading Your mobile number", "textbox Mobile number", "button Continue"},
-		"enrol phone code":           {"heading Check your text messages", "textbox Code"},
-		"enrol passkey":              {"heading Make a passkey", "button Make a passkey"},
-		"enrol otp":                  {"textbox Serial number", "textbox First code", "textbox Next code"},
-		"enrol finished":             {"heading That is set up", "button Continue"},
-		"denied":                     {"heading You are not signed in", "button Try again"},
-		"error":                      {"button Try again", "button Use the gateway’s own form"},
-		"expired":                    {"heading The gateway’s session has expired", "link Start again"},
+// heard is what a screen reader finds on a screen.
+var heard = map[string][]string{
+	"signin":                     {"main Sign in", "heading Sign in", "textbox User name", "textbox Password", "button Show password", "button Sign in", "combobox Domain", "radio My own", "checkbox I accept the terms of use"},
+	"signin with an alert":       {"alert "},
+	"push":                       {"main Check your phone", "heading Check your phone", "region Other ways", "button Type a code from the app", "button Use my passkey", "button I don’t have my phone", "button Cancel", "StaticText 42", "checkbox Remember this device for 30 days"},
+	"push without a number":      {"button I don’t have my phone"},
+	"nophone":                    {"heading Without your phone", "button Type a code from my token", "button Back"},
+	"code":                       {"heading Enter a code", "textbox Code", "button Continue", "button Approve on my phone", "alert ", "checkbox Remember"},
+	"sms":                        {"heading Check your text messages", "textbox Code", "StaticText You can have it sent again"},
+	"sms failed":                 {"button Send it again", "StaticText The text message could not be sent."},
+	"otp":                        {"heading Enter the code from your token", "textbox Code"},
+	"external":                   {"heading Enter your passcode", "textbox Passcode", "StaticText Enter the next code of your token:"},
+	"temporary":                  {"heading Enter the temporary code", "textbox Code"},
+	"choose":                     {"heading How do you want to sign in?", "button Use my passkey", "button Send me a text message", "button I don’t have my phone"},
+	"passkey":                    {"heading Use your passkey", "button Use my passkey", "button Approve on my phone"},
+	"enrol start":                {"heading Set up a second step", "button The app on my phone", "button Not now", "StaticText You have 5 minutes for this."},
+	"enrol app":                  {"heading Set up the app", "image QR code for the app", "link You are on your phone now? Open the app here", "button Choose something else"},
+	"enrol app by serial number": {"textbox Serial number", "textbox Code", "alert "},
+	"enrol phone":                {"heading Your mobile number", "textbox Mobile number", "button Continue"},
+	"enrol phone code":           {"heading Check your text messages", "textbox Code"},
+	"enrol passkey":              {"heading Make a passkey", "button Make a passkey"},
+	"enrol otp":                  {"textbox Serial number", "textbox First code", "textbox Next code"},
+	"enrol finished":             {"heading That is set up", "button Continue"},
+	"checking":                   {"button Checking…", "main Sign in"},
+	"done":                       {"heading Signing you in…"},
+	"restart":                    {"heading The gateway’s session has expired", "link Start again"},
+	"native":                     {"alert "},
+	"denied":                     {"heading You are not signed in", "button Try again"},
+	"error":                      {"button Try again", "button Use the gateway’s own form"},
+	"expired":                    {"heading The gateway’s session has expired", "link Start again"},
+}
+
+// said is where the focus is on a screen, and what is read out besides, by itself, in a live region.
+var said = map[string]struct{ focus, live string }{
+	"signin":                     {"textbox User name", ""},
+	"signin with an alert":       {"textbox Password", "assertive: The user name or password is not right"},
+	"checking":                   {"textbox Password", ""},
+	"push":                       {"heading Check your phone", "polite: Approve the sign-in on " + phone + ". The number is 4 2. You have "},
+	"push without a number":      {"heading Check your phone", "polite: Approve the sign-in on your phone. You have "},
+	"nophone":                    {"heading Without your phone", ""},
+	"code":                       {"textbox Code", "assertive: That code is not right"},
+	"sms":                        {"textbox Code", ""},
+	"sms failed":                 {"textbox Code", "polite: The text message could not be sent."},
+	"otp":                        {"textbox Code", "assertive: Nothing is sent to your phone for a while"},
+	"external":                   {"textbox Passcode", ""},
+	"temporary":                  {"textbox Code", ""},
+	"choose":                     {"heading How do you want to sign in?", ""},
+	"passkey":                    {"button Use my passkey", ""},
+	"enrol start":                {"heading Set up a second step", ""},
+	"enrol app":                  {"heading Set up the app", ""},
+	"enrol app by serial number": {"heading Set up the app", "assertive: That did not work."},
+	"enrol phone":                {"textbox Mobile number", ""},
+	"enrol phone code":           {"textbox Code", ""},
+	"enrol passkey":              {"button Make a passkey", ""},
+	"enrol otp":                  {"textbox Serial number", ""},
+	"enrol finished":             {"button Continue", ""},
+	"done":                       {"heading Signing you in…", "polite: Signing you in…"},
+	"denied":                     {"button Try again", "assertive: Nobody answered on the phone in time."},
+	"error":                      {"button Try again", "assertive: Something went wrong on our side."},
+	"native":                     {"", "assertive: Type your user name and password"},
+	"expired":                    {"link Start again", "assertive: This page was open for too long."},
+	"restart":                    {"link Start again", "assertive: The gateway is starting a new session."},
+}
+
+// reads returns what a screen reader says when a screen comes up: the element with the focus, and every live region with something in it.
+func (p *tab) reads() (focus string, live []string) {
+	p.t.Helper()
+	tree := call(p, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	nodes := map[accessibility.NodeID]*accessibility.Node{}
+	for _, n := range tree.Nodes {
+		nodes[n.NodeID] = n
 	}
-	seen := 0
-	screens(t, "en", func(p *tab, name string) {
-		seen++
-		got := p.names()
-		for _, w := range want[name] {
-			if !strings.Contains("\n"+got+"\n", "\n"+w) {
-				t.Errorf("%s: no %q among\n%s", name, w, got)
+	value := func(v *accessibility.Value) string {
+		var s any
+		if v == nil || json.Unmarshal(v.Value, &s) != nil {
+			return ""
+		}
+		return fmt.Sprint(s)
+	}
+	var inside func(n *accessibility.Node) string
+	inside = func(n *accessibility.Node) string {
+		out := ""
+		if value(n.Role) == "StaticText" {
+			out = value(n.Name) + " "
+		}
+		for _, id := range n.ChildIDs {
+			if c := nodes[id]; c != nil {
+				out += inside(c)
 			}
 		}
-		if strings.Contains(got, "Logon") {
-			t.Errorf("%s: the native form is read out, too:\n%s", name, got)
+		return out
+	}
+	for _, n := range tree.Nodes {
+		own := map[string]string{}
+		for _, q := range n.Properties {
+			own[string(q.Name)] = value(q.Value)
 		}
-		for _, v := range harness.Axe(t, p.ctx) {
-			t.Errorf("%s: axe: %s", name, v)
+		if own["focused"] == "true" && value(n.Role) != "RootWebArea" {
+			focus = value(n.Role) + " " + value(n.Name)
 		}
-	})
-	if seen != len(want) {
-		t.Errorf("%d screens, want %d", seen, len(want))
+		// A region has the property itself; what stands in it has it, too, with the region as its root.
+		if role := value(n.Role); (role == "status" || role == "alert") && own["live"] != "" && own["live"] != "off" {
+			if text := strings.Join(strings.Fields(inside(n)), " "); text != "" {
+				live = append(live, own["live"]+": "+text)
+			}
+		}
+	}
+	return focus, live
+}
+
+// audibly compares what a screen reader finds on a screen, and what it says by itself.
+func (p *tab) audibly(name string) {
+	p.t.Helper()
+	focus, live := p.reads()
+	all := strings.Join(live, "\n")
+	if want := said[name]; focus != want.focus && name != "native" || !strings.Contains(all, want.live) || want.live == "" && all != "" {
+		p.t.Errorf("%s: the focus is on %q and it says %q, want %+v", name, focus, all, want)
+	}
+	got := p.names()
+	for _, w := range heard[name] {
+		if !strings.Contains("\n"+got+"\n", "\n"+w) {
+			p.t.Errorf("%s: no %q among\n%s", name, w, got)
+		}
+	}
+	if strings.Contains(got, "Logon") && name != "native" {
+		p.t.Errorf("%s: the native form is read out, too:\n%s", name, got)
+	}
+}
+
+func (p *tab) axe(name string) {
+	p.t.Helper()
+	for _, v := range harness.Axe(p.t, p.ctx) {
+		p.t.Errorf("%s: axe: %s", name, v)
+	}
+}
+
+// Every screen, on both kinds of page and in both directions of writing: as a screen reader finds it, on a desk, at 320 px, at 400 %, in
+// dark and light, in forced colours, with reduced motion, by the keyboard alone; and axe-core finds nothing.
+func TestEveryScreenReachesEverybody(t *testing.T) {
+	for _, v := range []visits{{path: "/?page=domain", language: "en"}, {path: "/modern", language: "ar"}} {
+		t.Run(v.path+" "+v.language, func(t *testing.T) {
+			t.Parallel()
+			seen := map[string]bool{}
+			screens(t, v, func(p *tab, name string) {
+				seen[name] = true
+				if v.language == "en" {
+					p.audibly(name)
+				}
+				if name == "native" {
+					return // the gateway's own page, with a line of ours above it
+				}
+				p.contrast(name)
+				if v.language == "ar" {
+					p.mirrored(name)
+				} else {
+					p.axe(name)
+				}
+				p.width(320, 640)
+				p.fits(name)
+				p.width(320, 256)
+				p.zoomed(name)
+				p.keyboard(name)
+				p.forced(name)
+				p.axe(name + ", forced colours at 400 %")
+				p.media("forced-colors", "none")
+				p.width(1280, 800)
+			})
+			for name := range said {
+				if !seen[name] && (v.language == "en" || name != "expired" && name != "restart") {
+					t.Errorf("the screen %s was not shown", name)
+				}
+			}
+		})
+	}
+}
+
+// The words of every other language fit, too.
+func TestEveryLanguageFitsAPhoneAndFourTimesTheSize(t *testing.T) {
+	for _, language := range sallyport.Languages() {
+		if language == "en" || language == "ar" {
+			continue // by the test above
+		}
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			screens(t, visits{path: "/modern", language: language}, func(p *tab, name string) {
+				if name == "native" {
+					return
+				}
+				p.width(320, 640)
+				p.fits(name)
+				p.width(320, 256)
+				p.zoomed(name)
+				p.width(1280, 800)
+			})
+		})
+	}
+}
+
+// zoomed looks at a screen of 1280 px at 400 %, which is 320 by 256: everything fits in width, and can be scrolled to.
+func (p *tab) zoomed(name string) {
+	p.t.Helper()
+	p.fits(name + " at 400 %")
+	if p.eval(`(() => { const page = shadow.querySelector('.page'); page.scrollTop = 1e6;
+		const last = [...shadow.querySelectorAll('main button,main a,main h1,main p')].filter(e => e.checkVisibility() && e.textContent).pop().getBoundingClientRect(); return last.bottom <= innerHeight + .5; })()`) != true {
+		p.t.Errorf("%s at 400 %%: the end cannot be scrolled to", name)
 	}
 }
 
@@ -195,29 +409,6 @@ func (p *tab) fits(name string) {
 		.filter(e => { const r = e.getBoundingClientRect(); return e.checkVisibility() && (r.width < 24 || r.height < 24); }).map(e => e.id).join()`)
 	if small != "" {
 		p.t.Errorf("%s: smaller than 24 px: %v", name, small)
-	}
-}
-
-// Every screen in every language fits a phone of 320 px, which is a desk of 1280 px at 400 %; and there it can be scrolled to its end.
-func TestScreensFitAPhoneAndFourTimesTheSize(t *testing.T) {
-	for _, language := range sallyport.Languages() {
-		t.Run(language, func(t *testing.T) {
-			t.Parallel()
-			screens(t, language, func(p *tab, name string) {
-				p.width(320, 640)
-				p.fits(name)
-				p.width(320, 256)
-				p.fits(name + " at 400 %")
-				if p.eval(`(() => { const page = shadow.querySelector('.page'); page.scrollTop = 1e6;
-					const last = [...shadow.querySelectorAll('main button,main a')].filter(e => e.checkVisibility()).pop().getBoundingClientRect(); return last.bottom <= innerHeight + .5; })()`) != true {
-					t.Errorf("%s at 400 %%: the last button cannot be scrolled to", name)
-				}
-				if language == "ar" {
-					p.mirrored(name)
-				}
-				p.width(1280, 800)
-			})
-		})
 	}
 }
 
@@ -256,15 +447,14 @@ const measure = `(() => {
 	return bad.join('; ');
 })()`
 
-func TestContrast(t *testing.T) {
-	screens(t, "en", func(p *tab, name string) {
-		for _, dark := range []bool{false, true} {
-			p.dark(dark)
-			if bad := p.eval(measure); bad != "" {
-				t.Errorf("%s, dark %v: %v", name, dark, bad)
-			}
+func (p *tab) contrast(name string) {
+	p.t.Helper()
+	for _, dark := range []bool{true, false} {
+		p.dark(dark)
+		if bad := p.eval(measure); bad != "" {
+			p.t.Errorf("%s, dark %v: %v", name, dark, bad)
 		}
-	})
+	}
 }
 
 func (p *tab) media(features ...string) {
@@ -277,49 +467,51 @@ func (p *tab) media(features ...string) {
 }
 
 // In high contrast everything that can be used has an edge, and what is drawn is seen; with reduced motion nothing moves.
-func TestHighContrastAndReducedMotion(t *testing.T) {
-	screens(t, "en", func(p *tab, name string) {
-		for _, scheme := range []string{"light", "dark"} {
-			p.media("forced-colors", "active", "prefers-color-scheme", scheme, "prefers-reduced-motion", "reduce")
-			if bad := p.eval(measure); bad != "" {
-				t.Errorf("%s, forced colours, %s: %v", name, scheme, bad)
-			}
-			if bad := p.eval(`[...shadow.querySelectorAll('.primary,.secondary,input,select,.alert:not(:empty),.note')].filter(e => {
-				const s = getComputedStyle(e); return e.checkVisibility() && !e.matches('[type=radio],[type=checkbox]') && (s.borderInlineStartStyle === 'none' || parseFloat(s.borderInlineStartWidth) < 1 ||
-					s.borderInlineStartColor === getComputedStyle(e.parentElement).backgroundColor); }).map(e => e.id).join()`); bad != "" {
-				t.Errorf("%s, forced colours, %s: without an edge: %v", name, scheme, bad)
-			}
-			if bad := p.eval(`[...shadow.querySelectorAll('*')].filter(e => { const s = getComputedStyle(e); return s.animationName !== 'none' || s.transitionDuration.split(',').some(d => parseFloat(d) > 0); }).map(e => e.tagName + '#' + e.id).join()`); bad != "" {
-				t.Errorf("%s: moves: %v", name, bad)
-			}
+func (p *tab) forced(name string) {
+	p.t.Helper()
+	for _, scheme := range []string{"light", "dark"} {
+		p.media("forced-colors", "active", "prefers-color-scheme", scheme, "prefers-reduced-motion", "reduce")
+		if bad := p.eval(measure); bad != "" {
+			p.t.Errorf("%s, forced colours, %s: %v", name, scheme, bad)
 		}
-		p.media("forced-colors", "none")
-	})
+		if bad := p.eval(`[...shadow.querySelectorAll('.primary,.secondary,input,select,.alert:not(:empty),.note')].filter(e => {
+			const s = getComputedStyle(e); return e.checkVisibility() && !e.matches('[type=radio],[type=checkbox]') && (s.borderInlineStartStyle === 'none' || parseFloat(s.borderInlineStartWidth) < 1 ||
+				s.borderInlineStartColor === getComputedStyle(e.parentElement).backgroundColor); }).map(e => e.id).join()`); bad != "" {
+			p.t.Errorf("%s, forced colours, %s: without an edge: %v", name, scheme, bad)
+		}
+		if bad := p.eval(`[...shadow.querySelectorAll('*')].filter(e => { const s = getComputedStyle(e); return s.animationName !== 'none' || s.transitionDuration.split(',').some(d => parseFloat(d) > 0); }).map(e => e.tagName + '#' + e.id).join()`); bad != "" {
+			p.t.Errorf("%s: moves: %v", name, bad)
+		}
+	}
 }
 
-// On every screen the keyboard reaches everything that can be used, in the order in which it stands, and sees where it is.
-func TestKeyboardReachesEverything(t *testing.T) {
-	screens(t, "en", func(p *tab, name string) {
-		p.eval(`(shadow.querySelector('#title') || shadow.querySelector('#username')).focus()`)
-		p.eval(`(() => { const t = shadow.querySelector('#title'); t.setAttribute('tabindex', '-1'); t.focus(); })()`)
-		var got []string
-		for range 40 {
-			must(p.t, chromedp.Do(p.ctx, chromedp.KeyEvent(kb.Tab)))
-			at := p.text(`document.activeElement === host && shadow.activeElement ? (e => e.id || e.tagName)(shadow.activeElement) : 'out'`)
-			if at == "out" || len(got) > 0 && at == got[0] {
-				break
-			}
+// keyboard goes through a screen by the tab key: it reaches everything that can be used, in the order in which it stands, shows where it is, and what it is
+// on can be seen (WCAG 2.2, 2.4.11).
+func (p *tab) keyboard(name string) {
+	p.t.Helper()
+	p.eval(`(() => { const t = shadow.querySelector('#title'); t.setAttribute('tabindex', '-1'); t.focus(); })()`)
+	var got []string
+	for range 40 {
+		must(p.t, chromedp.Do(p.ctx, chromedp.KeyEvent(kb.Tab)))
+		// What has the focus; and what is wrong with how it is seen.
+		at, wrong, _ := strings.Cut(p.text(`document.activeElement === host && shadow.activeElement ? ((e, s, r) => (e.id || e.tagName) + '|' +
+			(s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2 ? '' : 'has the focus and does not show it ') + (r.top < innerHeight && r.bottom > 0 ? '' : 'is out of sight'))(
+			shadow.activeElement, getComputedStyle(shadow.activeElement), shadow.activeElement.getBoundingClientRect()) : 'out'`), "|")
+		if at == "out" || len(got) > 0 && at == got[0] {
+			break
+		}
+		if at != "DIV" { // what there is nothing on to use is scrolled as a whole
 			got = append(got, at)
-			if p.eval(`(s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2)(getComputedStyle(shadow.activeElement))`) != true {
-				t.Errorf("%s: %s has the focus and does not show it", name, at)
-			}
 		}
-		want := p.text(`[...shadow.querySelectorAll('main button,main a,main input,main select,main summary')].filter(e => e.checkVisibility() && !e.disabled)
-			.filter((e, i, all) => e.type !== 'radio' || all.findIndex(o => o.name === e.name) === i).map(e => e.id || e.tagName).join(' ')`)
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s: the keyboard goes %v, there are %s", name, got, want)
+		if wrong != "" {
+			p.t.Errorf("%s: %s %s", name, at, wrong)
 		}
-	})
+	}
+	want := p.text(`[...shadow.querySelectorAll('main button,main a,main input,main select,main summary')].filter(e => e.checkVisibility() && !e.disabled)
+		.filter((e, i, all) => e.type !== 'radio' || all.findIndex(o => o.name === e.name) === i).map(e => e.id || e.tagName).join(' ')`)
+	if strings.Join(got, " ") != want {
+		p.t.Errorf("%s: the keyboard goes %v, there are %s", name, got, want)
+	}
 }
 
 func TestKeyboardAlone(t *testing.T) {

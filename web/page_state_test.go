@@ -49,8 +49,6 @@ func TestModernPageThatTurnsIntoAChallenge(t *testing.T) {
 
 func TestGatewaySessionExpires(t *testing.T) {
 	_, g, p := onPage(t, "/?page=expired")
-	p.untilScreen("signin")
-	p.write("username", "alice")
 	p.untilScreen("expired")
 	p.shots("expired")
 	if text := p.text(`$('title').textContent`); text != "The gateway’s session has expired" {

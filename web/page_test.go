@@ -104,8 +104,8 @@ func newTabIn(t *testing.T, parent context.Context, opts ...chromedp.ContextOpti
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(parent, opts...)
 	t.Cleanup(cancel)
-	must(t, chromedp.Do(ctx)) // opens the tab; a deadline here would be the whole browser's
-	ctx, stop := context.WithTimeout(ctx, 3*time.Minute)
+	must(t, chromedp.Do(ctx))                             // opens the tab; a deadline here would be the whole browser's
+	ctx, stop := context.WithTimeout(ctx, 10*time.Minute) // each step has a shorter one
 	t.Cleanup(stop)
 	p := &tab{t: t, ctx: ctx}
 	must(t, chromedp.Listen(ctx, p.listen))

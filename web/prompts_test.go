@@ -44,13 +44,13 @@ func (l *fakeLogin) hears(want map[string]any) {
 	}
 }
 
-// skewed opens the page with a clock that a test can put forward.
+// skewed opens the page with a clock that stands still until a test puts it forward.
 func skewed(t *testing.T) (*fakeCloud, *gateway, *tab, *fakeLogin) {
 	t.Helper()
 	c := newCloud(t)
 	g := newGateway(t, c)
 	p := newTab(t)
-	p.early(`(() => { const now = Date.now; window.skew = 0; Date.now = () => now() + window.skew; })()`)
+	p.early(`(() => { const at = Date.now(); window.skew = 0; Date.now = () => at + window.skew; })()`)
 	p.open(g.url("/"))
 	p.signIn("alice", password)
 	return c, g, p, c.next()

@@ -34,7 +34,7 @@ document.currentScript.sallyport({}, function (kit) {
       seconds = seconds > 90 ? Math.ceil(seconds / 60) * 60 : Math.ceil(seconds / 10) * 10;
       text = seconds ? say('enrolLeft', { time: kit.time(seconds) }) : say('timeUp');
       if (kit.byId('left').textContent !== text) kit.byId('left').textContent = text;
-      if (seconds === 60 && !warned) {
+      if (seconds && seconds <= 60 && !warned) {
         warned = true;
         kit.speak(text);
       }
@@ -156,6 +156,7 @@ document.currentScript.sallyport({}, function (kit) {
   }
 
   kit.sheet([
+    '.alert:not(:empty)+.lead{margin-top:1.25em}',
     '.deadline{margin-top:.5em;font-size:.875em;color:var(--soft);font-variant-numeric:tabular-nums}',
     '.qr{width:15em;max-width:100%;aspect-ratio:1;margin:1.25em auto;background:#fff;border-radius:.625em;overflow:hidden;forced-color-adjust:none}',
     '.qr svg{display:block;width:100%;height:100%;fill:#000;stroke:none;shape-rendering:crispEdges}',

@@ -220,9 +220,9 @@ document.currentScript.sallyport({}, function (kit) {
       var ms = left(p), seconds = Math.ceil(ms / 1000);
       kit.byId('arc').setAttribute('stroke-dashoffset', round * (1 - ms / total));
       kit.byId('left').textContent = seconds ? say('left', { time: kit.time(seconds) }) : say('timeUp');
-      if (seconds === 10 && !warned) {
+      if (seconds && seconds <= 10 && !warned) { // a busy browser may leave a second out
         warned = true;
-        kit.speak(say('left', { time: kit.time(10) }));
+        kit.speak(say('left', { time: kit.time(seconds) }));
       }
     }
     tick();
