@@ -35,11 +35,19 @@ type tab struct {
 	problems []string
 }
 
-// browser starts Chromium so that it trusts the world's certificate: passkeys do not work otherwise.
+// chromium trusts the certificate that all worlds have: passkeys do not work otherwise.
+var chromium harness.SharedBrowser
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	chromium.Close()
+	os.Exit(code)
+}
+
+// browser opens a tab with cookies and storage of its own.
 func (w *world) browser(t *testing.T) *tab {
 	t.Helper()
-	b := harness.StartChromium(t, chromedp.Flag("ignore-certificate-errors-spki-list", w.spki()))
-	p := &tab{t: t, w: w, ctx: b.PrivateTab(t, 1280, 900)}
+	p := &tab{t: t, w: w, ctx: chromium.PrivateTab(t, 1280, 900, chromedp.Flag("ignore-certificate-errors-spki-list", w.spki()))}
 	if err := chromedp.Listen(p.ctx, p.listen); err != nil {
 		t.Fatal(err)
 	}

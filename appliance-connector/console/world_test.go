@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -94,9 +95,46 @@ type worldOptions struct {
 	admin func(*admin.Config)
 }
 
+// morning is when all worlds begin.
+var morning = time.Date(2026, 3, 4, 9, 30, 0, 0, time.UTC)
+
+// certificate is the pair of files that all worlds have, by name: the browser that they share trusts its key.
+var certificate = sync.OnceValues(func() (files map[string][]byte, err error) {
+	dir, err := os.MkdirTemp("", "sallyport-console-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	c, err := OwnCertificate(dir, func() time.Time { return morning })
+	if err != nil {
+		return nil, err
+	}
+	files = map[string][]byte{}
+	for _, path := range []string{c.certFile, c.keyFile} {
+		if files[filepath.Base(path)], err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+})
+
+// putCertificate puts the pair into a data directory.
+func putCertificate(t testing.TB, dir string) {
+	t.Helper()
+	files, err := certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func newWorld(t testing.TB, o worldOptions) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{now: time.Date(2026, 3, 4, 9, 30, 0, 0, time.UTC)}, logs: &logs{}, key: sallyport.Key(strings.Repeat("k", 32))}
+	w := &world{t: t, clock: &clock{now: morning}, logs: &logs{}, key: sallyport.Key(strings.Repeat("k", 32))}
 	ctx, stop := context.WithCancel(context.Background())
 	dir := t.TempDir()
 	var err error
@@ -123,6 +161,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	putCertificate(t, dir)
 	if w.cert, err = OwnCertificate(dir, w.clock.Now); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func Axe(tb testing.TB, tab context.Context) []string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tab, axeDeadline)
 	defer cancel()
-	there, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`typeof axe === "object"`))
+	there, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`typeof window.axe === "object"`)) // in another look at the same document
 	if err == nil && !there {
 		_, err = chromedp.Run(ctx, chromedp.Evaluate[bool](axe+"\n;true"))
 	}

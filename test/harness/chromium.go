@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,9 +28,19 @@ const browserDeadline = 3 * time.Minute
 // harness's own, for example chromedp.Flag("disable-background-networking", true).
 func StartChromium(tb testing.TB, opts ...chromedp.ExecAllocatorOption) *Browser {
 	tb.Helper()
-	path, err := tool("chromium")
+	ctx, end, err := startChromium(opts)
 	if err != nil {
 		tb.Fatal(err)
+	}
+	tb.Cleanup(end)
+	return &Browser{tb: tb, ctx: ctx}
+}
+
+// startChromium returns the context of a browser that lives until end is called.
+func startChromium(opts []chromedp.ExecAllocatorOption) (ctx context.Context, end func(), err error) {
+	path, err := tool("chromium")
+	if err != nil {
+		return nil, nil, err
 	}
 	all := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
@@ -40,18 +51,45 @@ func StartChromium(tb testing.TB, opts ...chromedp.ExecAllocatorOption) *Browser
 	all = append(all, opts...)
 	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), all...)
 	ctx, cancel := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {}))
-	tb.Cleanup(func() {
+	end = func() {
 		// Ends the browser and waits for it, so that its profile can be removed.
-		end, stop := context.WithTimeout(ctx, stopDeadline)
+		soon, stop := context.WithTimeout(ctx, stopDeadline)
 		defer stop()
-		_ = chromedp.Cancel(end)
+		_ = chromedp.Cancel(soon)
 		cancel()
 		cancelAlloc()
-	})
-	if err := chromedp.Do(ctx); err != nil {
-		tb.Fatalf("start chromium: %v", err)
 	}
-	return &Browser{tb: tb, ctx: ctx}
+	if err := chromedp.Do(ctx); err != nil {
+		end()
+		return nil, nil, fmt.Errorf("start chromium: %w", err)
+	}
+	return ctx, end, nil
+}
+
+// SharedBrowser is one browser for the tests of a package, each with private tabs: to start one costs as much as to look
+// at a dozen pages. The first test that asks starts it; Close, called from TestMain, ends it.
+type SharedBrowser struct {
+	once sync.Once
+	ctx  context.Context
+	end  func()
+	err  error
+}
+
+// PrivateTab is like Browser.PrivateTab. The options are those of StartChromium, and count for whoever asks first.
+func (s *SharedBrowser) PrivateTab(tb testing.TB, width, height int, opts ...chromedp.ExecAllocatorOption) context.Context {
+	tb.Helper()
+	s.once.Do(func() { s.ctx, s.end, s.err = startChromium(opts) })
+	if s.err != nil {
+		tb.Fatal(s.err)
+	}
+	return (&Browser{tb: tb, ctx: s.ctx}).PrivateTab(tb, width, height)
+}
+
+// Close ends the browser if it was started.
+func (s *SharedBrowser) Close() {
+	if s.end != nil {
+		s.end()
+	}
 }
 
 // Tab opens a tab of the given size in CSS pixels (0, 0: the window's) and returns the

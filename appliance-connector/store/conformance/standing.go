@@ -105,7 +105,7 @@ func standingHasARevision(t *testing.T, e Engine) {
 			t.Errorf("now %q as of %d, standing %q as of %d", last, same, standing.Has.Last, revision)
 		}
 		standing.Has.Last = ""
-		return fmt.Sprintf("%+v %+v %x", standing, standing.User, standing.Devices), revision
+		return fmt.Sprintf("%+v %+v %+v", standing, standing.User, standing.Devices), revision
 	}
 	before, at := read()
 	code := sallyport.TemporaryCode{ID: "t1", Account: aliceName, Issued: start, Expires: start.Add(time.Hour), By: "helga"}
