@@ -3,11 +3,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-unit bench generate fuzz lint install
 
-# Two packages at a time: their tests start servers and browsers of their own. The race detector watches everything but
-# SQLite and the C library under it, which are C in Go's clothes with locks of their own, and password hashes: all take
-# six times as long under it. test/harness builds the programs that tests start with the same flags.
+# The race detector watches everything but SQLite and the C library under it, which are C in Go's clothes with locks of
+# their own, and password hashes: all take six times as long under it. test/harness builds the programs that tests start
+# with the same flags. Three packages at a time, for much of what tests do is to wait. That lint has vetted everything,
+# with more checks than go test would, is why it is not vetted again.
 UNWATCHED := modernc.org/sqlite/lib modernc.org/libc golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b
-TESTFLAGS ?= -race -p 2 -timeout 30m $(UNWATCHED:%=-gcflags=%=-race=false)
+TESTFLAGS ?= -race -p 3 -vet=off -timeout 30m $(UNWATCHED:%=-gcflags=%=-race=false)
+# The packages that take longest come first, so that none of them is left running alone at the end.
+LONGEST := ./test/e2e ./appliance-connector/console ./web ./cmd/sallyport ./appliance-connector/store ./web/authenticator ./cloud/login
 FUZZTIME ?= 10s
 
 help: ## this list
@@ -20,7 +23,7 @@ demo: build ## everything on this machine, with nothing to configure
 	bin/sallyport demo
 
 test: install lint ## everything, with real parts; as root it installs what it needs
-	go test $(TESTFLAGS) ./...
+	go test $(TESTFLAGS) $(LONGEST) ./...
 
 test-unit: ## the quick part: packages whose tests start no other program
 	@packages=$$(test/unit.sh) && go test -race $$packages
@@ -36,7 +39,7 @@ fuzz: ## every fuzz test for FUZZTIME (10s)
 	test/fuzz.sh $(FUZZTIME)
 
 lint: ## gofmt, go vet, staticcheck, errcheck
-	test/lint.sh
+	TESTFLAGS="$(TESTFLAGS)" test/lint.sh
 
 install: ## the Debian packages that the tests need
 	test/install.sh

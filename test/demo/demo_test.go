@@ -74,10 +74,7 @@ type running struct {
 func start(t *testing.T) *running {
 	t.Helper()
 	dir := t.TempDir()
-	bin := filepath.Join(dir, "sallyport")
-	if out, err := exec.Command("go", "build", "-o", bin, "../../cmd/sallyport").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	bin := harness.Build(t, "github.com/sallyport/sallyport/cmd/sallyport")
 	r := &running{told: &tale{}}
 	ready, log := filepath.Join(dir, "ready.json"), filepath.Join(dir, "log")
 	cmd := exec.Command(bin, "demo", "--port-base", strconv.Itoa(freeBase(t)), "--ready-file", ready, "--log-file", log)
