@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .PHONY: help build demo test test-unit bench generate fuzz lint install
 
 # The race detector watches everything but SQLite and the C library under it, which are C in Go's clothes with locks of
-# their own, and password hashes: all take six times as long under it. test/harness builds the programs that tests start
+# their own, and password hashes: all take several times as long under it. test/harness builds the programs that tests start
 # with the same flags. Three packages at a time, for much of what tests do is to wait. That lint has vetted everything,
 # with more checks than go test would, is why it is not vetted again.
 UNWATCHED := modernc.org/sqlite/lib modernc.org/libc golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b

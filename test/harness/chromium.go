@@ -66,8 +66,8 @@ func startChromium(opts []chromedp.ExecAllocatorOption) (ctx context.Context, en
 	return ctx, end, nil
 }
 
-// SharedBrowser is one browser for the tests of a package, each with private tabs: to start one costs as much as to look
-// at a dozen pages. The first test that asks starts it; Close, called from TestMain, ends it.
+// SharedBrowser is one browser for the tests of a package, each with private tabs. The first test that asks starts it;
+// Close, called from TestMain, ends it.
 type SharedBrowser struct {
 	once sync.Once
 	ctx  context.Context
