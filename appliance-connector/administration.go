@@ -82,7 +82,7 @@ func (s *Service) selfService(ring *keyring.Ring) func(func(string) string) (htt
 	}
 	return func(asset func(string) string) (http.Handler, error) {
 		return selfservice.New(selfservice.Config{Engine: s.engine, Standings: s.standings, Store: s.store, From: from, Key: ring.Derive("self-service"),
-			Enrols:     []sallyport.AuthenticatorKind{sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorOTP},
+			Enrols: []sallyport.AuthenticatorKind{sallyport.AuthenticatorApp, sallyport.AuthenticatorPhone, sallyport.AuthenticatorOTP},
 			Language: func(ctx context.Context) string {
 				v, err := language.ReadSettings(ctx, s.store)
 				if err != nil {

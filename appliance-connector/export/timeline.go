@@ -71,9 +71,10 @@ var timeline = map[string]told{
 		}
 		return "It may be put off."
 	}},
-	"enrolment put off":      {"The user put enrolment off", nil},
-	"enrolment refused":      {"What was to be enrolled was not taken", why},
-	"authenticator enrolled": {"A second factor was enrolled", func(d detail) string { return kindWords(sallyport.AuthenticatorKind(d.text("kind"))) }},
+	"enrolment put off":                          {"The user put enrolment off", nil},
+	"enrolment refused":                          {"What was to be enrolled was not taken", why},
+	"enrolment refused: the app is not attested": {"The app was not taken: its maker does not vouch for it", nil},
+	"authenticator enrolled":                     {"A second factor was enrolled", func(d detail) string { return kindWords(sallyport.AuthenticatorKind(d.text("kind"))) }},
 
 	"a remembered device was copied, and is forgotten": {"This remembered browser was copied to another computer; both were forgotten", nil},
 	"remembered device not taken":                      {"The browser was remembered once, but not any more", why},

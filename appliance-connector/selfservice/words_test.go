@@ -100,7 +100,8 @@ func TestEverySentenceThatIsSaidIsThere(t *testing.T) {
 	}
 	for _, r := range []sallyport.Reason{sallyport.ReasonCredentials, sallyport.ReasonNotEnrolled, sallyport.ReasonNotAllowed, sallyport.ReasonWrongNumber, sallyport.ReasonRejected,
 		sallyport.ReasonNotMe, sallyport.ReasonTimeout, sallyport.ReasonSuperseded, sallyport.ReasonWrongCode, sallyport.ReasonTooManyCodes, sallyport.ReasonExpired, sallyport.ReasonUnavailable,
-		sallyport.ReasonPushFailed, sallyport.ReasonBadApproval, sallyport.ReasonBlocked, sallyport.ReasonSMSFailed, sallyport.ReasonEnrolFailed} {
+		sallyport.ReasonPushFailed, sallyport.ReasonBadApproval, sallyport.ReasonBlocked, sallyport.ReasonSMSFailed, sallyport.ReasonEnrolFailed,
+		sallyport.ReasonUpdateApp, sallyport.ReasonUnknownSerial, sallyport.ReasonNotAttested} {
 		said["reason_"+string(r)] = true
 	}
 	delete(said, "pin") // a template and an address
