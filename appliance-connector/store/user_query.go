@@ -209,7 +209,8 @@ func (q UserQuery) conditions(ctx context.Context, tx *sql.Tx) (conditions, erro
 				return c, err
 			}
 			if narrow = few; few {
-				c.add(`id IN (`+marks(len(ids))+`)`, ids...)
+				// A table of values, which is looked up: a list would be held against every user in the order of the names.
+				c.add(`id IN (VALUES `+strings.TrimSuffix(strings.Repeat(`(?),`, len(ids)), `,`)+`)`, ids...)
 				continue
 			}
 			c.add(sel.holds, sel.args...)
