@@ -125,7 +125,7 @@ func (a *deviceCommands) awaitInvitation(ctx context.Context, c *cobra.Command, 
 	codes, stop := context.WithCancel(ctx)
 	shown := make(chan error, 1)
 	go func() { shown <- a.showCodes(codes, c, s) }()
-	defer func() { stop(); <-shown }()
+	defer func() { stop(); _ = <-shown }()
 	for {
 		list, err := s.client.Invitations(ctx, s.serial, enrolWait)
 		switch code := sallyport.ErrorCode(err); {
