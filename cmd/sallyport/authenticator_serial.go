@@ -123,9 +123,12 @@ func (a *deviceCommands) hide(c *cobra.Command, s *shownSerial) {
 func (a *deviceCommands) awaitInvitation(ctx context.Context, c *cobra.Command, s *shownSerial) (deviceproto.Invitation, error) {
 	// The codes are shown by one who is waited for, so that nothing is written after the end.
 	codes, stop := context.WithCancel(ctx)
-	shown := make(chan error, 1)
-	go func() { shown <- a.showCodes(codes, c, s) }()
-	defer func() { stop(); _ = <-shown }()
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		_ = a.showCodes(codes, c, s) // a terminal that is gone ends the command by itself
+	}()
+	defer func() { stop(); <-shown }()
 	for {
 		list, err := s.client.Invitations(ctx, s.serial, enrolWait)
 		switch code := sallyport.ErrorCode(err); {
