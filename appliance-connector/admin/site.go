@@ -61,6 +61,12 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
+// ParseFingerprint reads the SHA-256 of a certificate as programs print it, with colons, in capitals or with a name before it.
+func ParseFingerprint(text string) string {
+	text = strings.ToLower(strings.TrimSpace(text))
+	return strings.ReplaceAll(strings.TrimPrefix(text, "sha256 fingerprint="), ":", "")
+}
+
 // ParseSources tells addresses and networks from host names, as people write them for a gateway.
 func ParseSources(list []string) (networks []netip.Prefix, hosts []string, err error) {
 	for _, text := range list {

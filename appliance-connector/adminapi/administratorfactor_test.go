@@ -88,11 +88,12 @@ func TestAChangedGatewayKeepsHowUsersLogIn(t *testing.T) {
 		t.Fatalf("%d %s", a.StatusCode, a.body)
 	}
 	got, err := w.store.Integration(context.Background(), i.ID)
-	if err != nil || got.Experience != sallyport.ExperienceBoth || got.PasswordEncoding != sallyport.PasswordWindows1252 || got.PasscodeSeparator != "," || !got.AskMethod || got.Language != "de" {
+	if err != nil || got.Experience != sallyport.ExperienceBoth || got.PasswordEncoding != sallyport.PasswordWindows1252 || got.PasscodeSeparator != "," || !got.AskMethod || got.Language != "de" ||
+		len(got.TLS.Fingerprints) != 1 {
 		t.Errorf("kept %+v, %v", got, err)
 	}
 	in := saved.Integration
-	if in.Experience != got.Experience || in.PasswordEncoding != got.PasswordEncoding || in.PasscodeSeparator != "," || !in.AskMethod {
+	if in.Experience != got.Experience || in.PasswordEncoding != got.PasswordEncoding || in.PasscodeSeparator != "," || !in.AskMethod || len(in.TLS.Fingerprints) != 1 || in.TLS.Names == nil {
 		t.Errorf("shown %+v", in)
 	}
 	without := strings.Replace(integrationText(i), `"experience":"both",`, "", 1)

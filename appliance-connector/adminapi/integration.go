@@ -38,6 +38,14 @@ type integrationInput struct {
 	PasswordEncoding     sallyport.PasswordEncoding     `json:"passwordEncoding,omitempty"`
 	PasscodeSeparator    string                         `json:"passcodeSeparator"`
 	AskMethod            bool                           `json:"askMethod"`
+	TLS                  radiusTLS                      `json:"tls"`
+}
+
+// radiusTLS is how a gateway is known that asks over TLS.
+type radiusTLS struct {
+	Fingerprints []string `json:"fingerprints"`
+	Authority    string   `json:"authority"`
+	Names        []string `json:"names"`
 }
 
 // integration is one as it is shown: its secrets are not in it.
@@ -51,7 +59,8 @@ type integration struct {
 func showIntegration(i sallyport.Integration) integration {
 	return integration{integrationInput: integrationInput{ID: i.ID, Kind: i.Kind, Nickname: i.Nickname, Note: i.Note, Clients: networks(i.Clients), Hosts: orEmpty(i.Hosts),
 		MessageAuthenticator: i.MessageAuthenticator, Origins: orEmpty(i.Origins), AllowNonLicensed: i.AllowNonLicensed, Attributes: orEmpty(i.Attributes), Language: i.Language,
-		Experience: cmp.Or(i.Experience, sallyport.ExperienceCloud), PasswordEncoding: cmp.Or(i.PasswordEncoding, sallyport.PasswordUTF8), PasscodeSeparator: i.PasscodeSeparator, AskMethod: i.AskMethod},
+		Experience: cmp.Or(i.Experience, sallyport.ExperienceCloud), PasswordEncoding: cmp.Or(i.PasswordEncoding, sallyport.PasswordUTF8), PasscodeSeparator: i.PasscodeSeparator, AskMethod: i.AskMethod,
+		TLS: radiusTLS{orEmpty(i.TLS.Fingerprints), i.TLS.Authority, orEmpty(i.TLS.Names)}},
 		MessageAuthenticatorSeen: stamp(i.MessageAuthenticatorSeen), PreviousUntil: stamp(i.PreviousUntil), Version: i.Version}
 }
 
@@ -66,7 +75,8 @@ func networks(list []netip.Prefix) []string {
 func (in integrationInput) integration() (sallyport.Integration, error) {
 	i := sallyport.Integration{ID: in.ID, Kind: in.Kind, Nickname: in.Nickname, Note: in.Note, Hosts: in.Hosts,
 		MessageAuthenticator: in.MessageAuthenticator, Origins: in.Origins, AllowNonLicensed: in.AllowNonLicensed, Attributes: in.Attributes, Language: in.Language,
-		Experience: in.Experience, PasswordEncoding: in.PasswordEncoding, PasscodeSeparator: in.PasscodeSeparator, AskMethod: in.AskMethod}
+		Experience: in.Experience, PasswordEncoding: in.PasswordEncoding, PasscodeSeparator: in.PasscodeSeparator, AskMethod: in.AskMethod,
+		TLS: sallyport.RADIUSTLS{Fingerprints: in.TLS.Fingerprints, Authority: in.TLS.Authority, Names: in.TLS.Names}}
 	for n, text := range in.Clients {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
@@ -146,12 +156,6 @@ func (c *call) changeIntegration() error {
 		return err
 	}
 	in.ID = c.integration()
-	// What the API has no words for stays as it is.
-	before, err := c.admin().Integration(c.ctx(), c.actor, in.ID)
-	if err != nil {
-		return err
-	}
-	in.TLS = before.TLS
 	return c.saved(c.admin().SetIntegration(c.ctx(), c.actor, in))
 }
 

@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -347,7 +348,8 @@ func (w *world) integration() sallyport.Integration {
 
 func integrationText(i sallyport.Integration) string {
 	return fmt.Sprintf(`{"kind":%q,"nickname":%q,"note":"","clients":[%q],"hosts":[],"messageAuthenticator":"always","origins":["https://vpn.hospital.test"],`+
-		`"allowNonLicensed":false,"attributes":[],"language":"de","experience":"both","passwordEncoding":"windows-1252","passcodeSeparator":",","askMethod":true,"secret":"another-secret-0123456789"}`, admin.KindF5, i.Nickname, i.Clients[0])
+		`"allowNonLicensed":false,"attributes":[],"language":"de","experience":"both","passwordEncoding":"windows-1252","passcodeSeparator":",","askMethod":true,"tls":{"fingerprints":["%x"],"authority":"","names":[]},"secret":"another-secret-0123456789"}`, admin.KindF5, i.Nickname, i.Clients[0],
+		sha256.Sum256([]byte(i.Nickname)))
 }
 
 // emptyDomain is one that does not answer, under way nowhere.

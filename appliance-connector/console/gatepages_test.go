@@ -162,6 +162,14 @@ func TestAGatewayWithoutOverlayIsSetUpInTheConsole(t *testing.T) {
 	if err != nil || got.Experience != sallyport.ExperienceLegacy || got.PasswordEncoding != sallyport.PasswordWindows1252 || got.PasscodeSeparator != "," || !got.AskMethod || got.Language != "tr" {
 		t.Errorf("saved %+v, %v", got, err)
 	}
+	printed := "sha256 Fingerprint=" + strings.Repeat("0A:", 31) + "0A"
+	says(t, send(c, path+"/settings", gatewayForm("version", "2", "experience", "legacy", "encoding", "utf-8", "fingerprints", "0a")...), http.StatusUnprocessableEntity, "64 hexadecimal digits")
+	says(t, send(c, path+"/settings", gatewayForm("version", "2", "experience", "legacy", "encoding", "utf-8", "authority", "-----BEGIN")...), http.StatusUnprocessableEntity, "say which names")
+	says(t, send(c, path+"/settings", gatewayForm("version", "2", "experience", "legacy", "encoding", "windows-1252", "separator", ",", "ask", "on", "language", "tr", "fingerprints", printed)...), http.StatusOK,
+		"Saved.", "certificate "+strings.Repeat("0a", 32))
+	if got, err := w.store.Integration(t.Context(), in.ID); err != nil || len(got.TLS.Fingerprints) != 1 {
+		t.Errorf("saved %+v, %v", got.TLS, err)
+	}
 	a := c.get(path + "/script")
 	says(t, a, http.StatusOK, "The whole login in RADIUS", "45 seconds, 1", "Windows-1252")
 	if strings.Contains(a.body, "data-access-token") {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/appliance-connector/export"
 	"github.com/sallyport/sallyport/appliance-connector/store"
 )
 
@@ -260,6 +261,9 @@ func (r *request) gatewayFactsCard(in sallyport.Integration, health admin.Integr
 	if in.Experience == sallyport.ExperienceLegacy || in.Experience == sallyport.ExperienceBoth {
 		c.Facts = append(c.Facts, fact("Names and passwords are written in", encodingWords(in.PasswordEncoding)), fact("Mark between password and code", cmp.Or(in.PasscodeSeparator, "none")),
 			fact("Users choose their second factor first", yesNo(in.AskMethod)))
+	}
+	if in.TLS.Allowed() {
+		c.Facts = append(c.Facts, fact("Known over TLS by", export.KnownOverTLS(in.TLS)))
 	}
 	if strings.Contains(in.Note, "\n") {
 		c.Facts = append(c.Facts, fact("Note", in.Note))

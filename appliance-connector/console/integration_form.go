@@ -19,8 +19,8 @@ func integrationFields(in sallyport.Integration, from string) []Field {
 	return append([]Field{
 		{Kind: "select", Name: "kind", Label: "Kind", Options: options(in.Kind, admin.KindF5, kindName(admin.KindF5))},
 		{Name: "nickname", Label: "Nickname", Value: in.Nickname, Required: true, Most: 64, Focus: in.Version == 0, Placeholder: "Hospital VPN", Help: "What users see on the phone."},
-		{Kind: "area", Name: "clients", Label: "Addresses", Value: from, Rows: 3, Required: true, Placeholder: "192.0.2.10",
-			Help: "Where its RADIUS requests come from: addresses, networks (192.0.2.0/28) or host names, one a line. For a BIG-IP it is the self IP; for a high-availability pair the floating one."},
+		{Kind: "area", Name: "clients", Label: "Addresses", Value: from, Rows: 3, Placeholder: "192.0.2.10",
+			Help: "Where its RADIUS requests come from: addresses, networks (192.0.2.0/28) or host names, one a line. For a BIG-IP it is the self IP; for a high-availability pair the floating one. One that is known over TLS needs none."},
 		{Kind: "area", Name: "origins", Label: "Logon page", Value: strings.Join(in.Origins, "\n"), Rows: 2, Placeholder: "https://vpn.hospital.example",
 			Help: "The address of the logon page as browsers show it, without a path; one a line. Without it the overlay cannot be used."},
 		{Kind: "radio", Name: "messageAuthenticator", Label: "Message-Authenticator", Required: true, Options: []Option{
@@ -33,7 +33,30 @@ func integrationFields(in sallyport.Integration, from string) []Field {
 			Help: "Of its page and messages, when the browser names none that there is. A page that has the script already needs the script anew."},
 		{Kind: "area", Name: "note", Label: "Note", Value: in.Note, Rows: 2, Help: "Anything that other administrators should know."},
 		{Kind: "hidden", Name: "version", Value: strconv.FormatInt(in.Version, 10)},
-	}, legacyFields(in)...)
+	}, append(legacyFields(in), tlsFields(in)...)...)
+}
+
+// tlsFields are how a gateway is known that asks over TLS.
+func tlsFields(in sallyport.Integration) []Field {
+	return []Field{
+		{Kind: "area", Name: "fingerprints", Label: "Certificates over TLS", Value: strings.Join(in.TLS.Fingerprints, "\n"), Rows: 2,
+			Help: "For a gateway that speaks RADIUS over TLS (port 2083): the SHA-256 of its certificate, one a line, as openssl x509 -noout -fingerprint -sha256 prints it. The appliances listen where their configuration says radius-tls-listen."},
+		{Kind: "area", Name: "authority", Label: "Or the authority that signs its certificates", Value: in.TLS.Authority, Rows: 3, Placeholder: "-----BEGIN CERTIFICATE-----",
+			Help: "In PEM. An authority signs many certificates, so it needs the names below."},
+		{Kind: "area", Name: "tlsNames", Label: "Names in its certificate", Value: strings.Join(in.TLS.Names, "\n"), Rows: 2, Placeholder: "vpn.hospital.example", Help: "Host names or addresses, one a line; with an authority only."},
+	}
+}
+
+// readTLS is what tlsFields hold.
+func (r *request) readTLS() sallyport.RADIUSTLS {
+	out := sallyport.RADIUSTLS{Fingerprints: lines(r.FormValue("fingerprints")), Authority: strings.TrimSpace(strings.ReplaceAll(r.FormValue("authority"), "\r\n", "\n")), Names: lines(strings.ToLower(r.FormValue("tlsNames")))}
+	for n, f := range out.Fingerprints {
+		out.Fingerprints[n] = admin.ParseFingerprint(f)
+	}
+	if out.Authority != "" {
+		out.Authority += "\n"
+	}
+	return out
 }
 
 // legacyFields are about logins that happen in RADIUS.
@@ -90,6 +113,7 @@ func (r *request) readGateway(in sallyport.Integration) (sallyport.Integration, 
 	}
 	in.MessageAuthenticator, in.AllowNonLicensed, in.Version = sallyport.MessageAuthenticator(r.FormValue("messageAuthenticator")), r.FormValue("nonLicensed") != "", r.version()
 	r.readLegacy(&in)
+	in.TLS = r.readTLS()
 	var err error
 	if in.Clients, in.Hosts, err = admin.ParseSources(lines(r.FormValue("clients"))); err != nil {
 		return in, admin.FieldErrors{"clients": sallyport.ErrorMessage(err)}
@@ -101,7 +125,7 @@ func (r *request) readGateway(in sallyport.Integration) (sallyport.Integration, 
 func (f Form) withGateway(err error) (Form, bool) {
 	var wrong admin.FieldErrors
 	if errors.As(err, &wrong) {
-		for field, here := range map[string]string{"hosts": "clients", "passwordEncoding": "encoding", "passcodeSeparator": "separator"} {
+		for field, here := range map[string]string{"hosts": "clients", "passwordEncoding": "encoding", "passcodeSeparator": "separator", "tls": "fingerprints"} {
 			if wrong[field] != "" && wrong[here] == "" {
 				wrong[here] = wrong[field]
 			}

@@ -21,6 +21,18 @@ func Door(d sallyport.Door) string {
 	return "The overlay"
 }
 
+// KnownOverTLS says by what a gateway is known that asks over TLS; "" when it does not.
+func KnownOverTLS(t sallyport.RADIUSTLS) string {
+	var out []string
+	for _, f := range t.Fingerprints {
+		out = append(out, "certificate "+f)
+	}
+	if t.Authority != "" {
+		out = append(out, "certificates of its authority for "+strings.Join(t.Names, ", "))
+	}
+	return strings.Join(out, "; ")
+}
+
 // Outcome says how a login ended.
 func Outcome(o sallyport.Outcome) string {
 	switch o {

@@ -93,9 +93,8 @@ func (g *gateway) applyTLS(changed func(string) bool, in *sallyport.Integration)
 	}
 	if changed("tls-fingerprint") {
 		in.TLS.Fingerprints = given(g.fingerprints)
-		for n, f := range in.TLS.Fingerprints { // as programs print it
-			f = strings.TrimPrefix(f, "sha256 fingerprint=")
-			in.TLS.Fingerprints[n] = strings.ReplaceAll(f, ":", "")
+		for n, f := range in.TLS.Fingerprints {
+			in.TLS.Fingerprints[n] = admin.ParseFingerprint(f)
 		}
 	}
 	if changed("tls-name") {

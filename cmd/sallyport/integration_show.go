@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport"
 	"github.com/sallyport/sallyport/appliance-connector/admin"
+	"github.com/sallyport/sallyport/appliance-connector/export"
 )
 
 // integrationLine is an integration as programs see it.
@@ -58,14 +59,7 @@ func (l integrationLine) tlsText() string {
 	if l.TLS == nil {
 		return ""
 	}
-	var out []string
-	for _, f := range l.TLS.Fingerprints {
-		out = append(out, "certificate "+f)
-	}
-	if l.TLS.Authority != "" {
-		out = append(out, "certificates of its authority for "+strings.Join(l.TLS.Names, ", "))
-	}
-	return strings.Join(out, "; ")
+	return export.KnownOverTLS(*l.TLS)
 }
 
 // orEmpty is a list that programs see as [] and not as null.
