@@ -334,25 +334,39 @@ func (o *outage) untilLogged(t *testing.T, l *browserclient.Login, what string) 
 
 // approve goes on from any prompt to the gateway, as a patient person does.
 func (o *outage) approve(ctx context.Context, l *browserclient.Login, p person) (bool, error) {
-	prompt, err := l.Await(ctx, func(q browserclient.Prompt) bool {
+	asked := func(q browserclient.Prompt) bool {
 		return q.Kind == sallyport.PromptPush || q.Kind == sallyport.PromptCode
-	})
+	}
+	prompt, err := l.Await(ctx, asked)
+	if err == nil && prompt.Kind == sallyport.PromptCode && slices.Contains(prompt.Methods, sallyport.MethodPush) {
+		// A code is asked for first by whom it was used last. The person has the phone in hand, and its code may be used already.
+		if err = l.Say(ctx, browserclient.Message{Action: "push"}); err == nil {
+			prompt, err = l.Await(ctx, asked)
+		}
+	}
 	if err != nil {
 		return false, err
 	}
-	switch prompt.Kind {
-	case sallyport.PromptPush:
+	if prompt.Kind == sallyport.PromptPush {
 		p.answer(ctx, sallyport.DecisionApprove, prompt.Number)
-	case sallyport.PromptCode:
-		code, err := p.phone.CodeAt(time.Now())
+	} else if err := p.typeCode(ctx, l); err != nil {
+		return false, err
+	}
+	return o.toGateway(ctx, p, l.AwaitEnd)
+}
+
+// typeCode types the code that the phone shows, or the next one if this one was used already.
+func (p person) typeCode(ctx context.Context, l *browserclient.Login) error {
+	for _, at := range []time.Time{time.Now(), time.Now().Add(30 * time.Second)} {
+		code, err := p.phone.CodeAt(at)
 		if err == nil {
 			err = l.Say(ctx, browserclient.Message{Action: "code", Code: string(code)})
 		}
-		if err != nil {
-			return false, err
+		if err != nil || l.Prompt.Reason != sallyport.ReasonWrongCode {
+			return err
 		}
 	}
-	return o.toGateway(ctx, p, l.AwaitEnd)
+	return nil
 }
 
 // toGateway waits for the end and takes the token to the gateway: once, and then once more, which

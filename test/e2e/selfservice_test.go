@@ -16,7 +16,7 @@ import (
 var (
 	formToken  = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 	figureText = regexp.MustCompile(`class="figure">(\d\d)<`)
-	appLink    = regexp.MustCompile(`<a href="([^"]+#e=[^"]+)">Open the app`)
+	appLink    = regexp.MustCompile(`<a href="([^"]+#e=[^"]+)">`)
 )
 
 // On the self-service page of a running appliance somebody signs in with the directory's password and a push, and puts a new phone in the place of the old one.
