@@ -5,10 +5,10 @@ SHELL := /bin/bash
 
 # The race detector watches everything but SQLite and the C library under it, which are C in Go's clothes with locks of
 # their own, and password hashes: all take several times as long under it. test/harness builds the programs that tests start
-# with the same flags. Three packages at a time, for much of what tests do is to wait. That lint has vetted everything,
-# with more checks than go test would, is why it is not vetted again.
+# with the same flags. Two packages at a time: their tests start servers and browsers of their own. That lint has vetted
+# everything, with more checks than go test would, is why it is not vetted again.
 UNWATCHED := modernc.org/sqlite/lib modernc.org/libc golang.org/x/crypto/argon2 golang.org/x/crypto/blake2b
-TESTFLAGS ?= -race -p 3 -vet=off -timeout 30m $(UNWATCHED:%=-gcflags=%=-race=false)
+TESTFLAGS ?= -race -p 2 -vet=off -timeout 30m $(UNWATCHED:%=-gcflags=%=-race=false)
 # The packages that take longest come first, so that none of them is left running alone at the end.
 LONGEST := ./test/e2e ./appliance-connector/console ./web ./cmd/sallyport ./appliance-connector/store ./web/authenticator ./cloud/login
 FUZZTIME ?= 10s
