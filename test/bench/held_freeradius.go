@@ -2,16 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"layeh.com/radius"
+
+	"github.com/sallyport/sallyport/test/freeradius"
 )
 
 // heldByFreeRADIUS is how long FreeRADIUS holds a request; new ones are measured meanwhile.
@@ -20,29 +20,6 @@ const heldByFreeRADIUS = 15 * time.Second
 // heldConf is FreeRADIUS 3.2 with its pool of threads as shipped, which holds requests of users named held… by a program
 // that waits, as multi-factor programs behind it do.
 const heldConf = `
-prefix = /usr
-libdir = /usr/lib/freeradius
-logdir = %[1]s
-raddbdir = %[1]s
-radacctdir = %[1]s
-run_dir = %[1]s
-db_dir = %[1]s
-pidfile = %[1]s/pid
-max_request_time = 60
-cleanup_delay = 5
-max_requests = 65536
-hostname_lookups = no
-proxy_requests = no
-log {
-	destination = files
-	file = %[1]s/radius.log
-	auth = no
-}
-security {
-	max_attributes = 200
-	reject_delay = 0
-	status_server = yes
-}
 thread pool {
 	start_servers = 5
 	max_servers = 32
@@ -52,7 +29,7 @@ thread pool {
 }
 client load {
 	ipaddr = 127.0.0.1
-	secret = "%[3]s"
+	secret = "%[2]s"
 }
 modules {
 	pap {
@@ -60,7 +37,7 @@ modules {
 	}
 	exec person {
 		wait = yes
-		program = "/bin/sleep %[4]d"
+		program = "/bin/sleep %[3]d"
 		timeout = 60
 		input_pairs = request
 		shell_escape = yes
@@ -70,12 +47,12 @@ server default {
 	listen {
 		type = auth
 		ipaddr = 127.0.0.1
-		port = %[2]d
+		port = %[1]d
 		recv_buff = 4194304
 	}
 	authorize {
 		update control {
-			&Cleartext-Password := "%[5]s"
+			&Cleartext-Password := "%[4]s"
 		}
 		if (&User-Name =~ /^held/) {
 			person
@@ -129,21 +106,17 @@ func (b *bench) holdFreeRADIUS(ctx context.Context, held, batch int) (string, er
 }
 
 func (w *world) startFreeRADIUS(ctx context.Context) (addr string, err error) {
-	program, err := exec.LookPath("freeradius")
+	program, err := freeradius.Program()
 	if err != nil {
-		if program, err = exec.LookPath("/usr/sbin/freeradius"); err != nil {
-			return "", fmt.Errorf("find FreeRADIUS: %w (Debian package freeradius)", err)
-		}
+		return "", err
 	}
 	port, err := freePort()
 	if err != nil {
 		return "", err
 	}
-	conf := fmt.Sprintf(heldConf, w.dir, port, string(radiusSecret), int(heldByFreeRADIUS.Seconds()), wardPassword)
-	err = errors.Join(os.WriteFile(w.file("radiusd.conf"), []byte(conf), 0o600),
-		os.WriteFile(w.file("dictionary"), []byte("$INCLUDE /usr/share/freeradius/dictionary\n"), 0o600))
-	if err != nil {
-		return "", fmt.Errorf("configure FreeRADIUS: %w", err)
+	base := freeradius.Base{Home: w.dir, RequestTime: 60, Requests: 65536, Quiet: true}
+	if err := base.Write(fmt.Sprintf(heldConf, port, string(radiusSecret), int(heldByFreeRADIUS.Seconds()), wardPassword)); err != nil {
+		return "", err
 	}
 	c, err := launch(w.dir, "freeradius", nil, program, "-f", "-l", filepath.Join(w.dir, "radius.log"), "-d", w.dir)
 	if err != nil {

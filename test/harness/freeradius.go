@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/test/freeradius"
 )
 
 // FreeRADIUS is a FreeRADIUS 3.2 that stands for an external token server: the code of everybody is TokenCode; of
@@ -32,31 +32,9 @@ const (
 // freeradiusConf is a token server in FreeRADIUS's own language. That its answers are signed is said here: by
 // itself it signs those of requests with EAP only.
 const freeradiusConf = `
-prefix = /usr
-libdir = /usr/lib/freeradius
-logdir = %[1]s
-raddbdir = %[1]s
-radacctdir = %[1]s
-run_dir = %[1]s
-db_dir = %[1]s
-pidfile = %[1]s/pid
-max_request_time = 10
-cleanup_delay = 5
-max_requests = 4096
-hostname_lookups = no
-proxy_requests = no
-log {
-	destination = stdout
-	auth = yes
-}
-security {
-	max_attributes = 200
-	reject_delay = 0
-	status_server = yes
-}
 client appliance {
 	ipaddr = 127.0.0.1
-	secret = "%[3]s"
+	secret = "%[2]s"
 	require_message_authenticator = yes
 }
 modules {
@@ -70,10 +48,10 @@ server default {
 	listen {
 		type = auth
 		ipaddr = 127.0.0.1
-		port = %[2]d
+		port = %[1]d
 	}
 	authorize {
-		%[4]s
+		%[3]s
 		if (&User-Name == "nina" && !&State) {
 			update control {
 				&Auth-Type := first
@@ -81,13 +59,13 @@ server default {
 		}
 		elsif (&User-Name == "nina") {
 			update control {
-				&Cleartext-Password := "%[6]s"
+				&Cleartext-Password := "%[5]s"
 				&Auth-Type := PAP
 			}
 		}
 		else {
 			update control {
-				&Cleartext-Password := "%[5]s"
+				&Cleartext-Password := "%[4]s"
 				&Auth-Type := PAP
 			}
 		}
@@ -98,14 +76,14 @@ server default {
 		}
 		Auth-Type first {
 			update control {
-				&Cleartext-Password := "%[5]s"
+				&Cleartext-Password := "%[4]s"
 			}
 			pap
 			update session-state {
 				&Tmp-String-0 := "new code"
 			}
 			update reply {
-				&Reply-Message := "%[7]s"
+				&Reply-Message := "%[6]s"
 			}
 			update control {
 				&Response-Packet-Type := Access-Challenge
@@ -119,7 +97,7 @@ server default {
 // StartFreeRADIUS starts a token server that signs its answers, or does not.
 func StartFreeRADIUS(tb testing.TB, signed bool) *FreeRADIUS {
 	tb.Helper()
-	program, secret := freeradiusProgram(tb), [12]byte{}
+	var secret [12]byte
 	_, _ = rand.Read(secret[:]) // never fails
 	r := &FreeRADIUS{Port: FreePort(tb), Secret: hex.EncodeToString(secret[:])}
 	sign := ""
@@ -127,30 +105,21 @@ func StartFreeRADIUS(tb testing.TB, signed bool) *FreeRADIUS {
 		sign = "update reply {\n\t\t\t&Message-Authenticator := 0x00\n\t\t}"
 	}
 	home := dir(tb, "freeradius")
-	r.run(tb, program, home, fmt.Sprintf(freeradiusConf, home, r.Port, r.Secret, sign, TokenCode, NextCode, NextQuestion))
+	r.run(tb, freeradius.Base{Home: home, RequestTime: 10, Requests: 4096}, fmt.Sprintf(freeradiusConf, r.Port, r.Secret, sign, TokenCode, NextCode, NextQuestion))
 	return r
 }
 
-func freeradiusProgram(tb testing.TB) string {
-	tb.Helper()
-	program, err := exec.LookPath("freeradius")
-	if err != nil {
-		if program, err = exec.LookPath("/usr/sbin/freeradius"); err != nil {
-			tb.Fatal("freeradius is needed (Debian package freeradius)")
-		}
-	}
-	return program
-}
-
 // run writes the configuration and starts the program with it.
-func (r *FreeRADIUS) run(tb testing.TB, program, home, conf string) {
+func (r *FreeRADIUS) run(tb testing.TB, base freeradius.Base, conf string) {
 	tb.Helper()
-	for name, content := range map[string]string{"radiusd.conf": conf, "dictionary": "$INCLUDE /usr/share/freeradius/dictionary\n"} {
-		if err := os.WriteFile(filepath.Join(home, name), []byte(content), 0o600); err != nil {
-			tb.Fatal(err)
-		}
+	program, err := freeradius.Program()
+	if err == nil {
+		err = base.Write(conf)
 	}
-	r.Program = NewProgram(tb, "freeradius", program, r.listens, "-f", "-l", "stdout", "-d", home)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.Program = NewProgram(tb, "freeradius", program, r.listens, "-f", "-l", "stdout", "-d", base.Home)
 	r.Start()
 }
 

@@ -6,41 +6,21 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+
+	"github.com/sallyport/sallyport/test/freeradius"
 )
 
 // proxyConf is FreeRADIUS 3.2 that passes every login on. It wants Message-Authenticator from its clients, and signs what it
 // passes on; it tries once, and waits as long as a push takes.
 const proxyConf = `
-prefix = /usr
-libdir = /usr/lib/freeradius
-logdir = %[1]s
-raddbdir = %[1]s
-radacctdir = %[1]s
-run_dir = %[1]s
-db_dir = %[1]s
-pidfile = %[1]s/pid
-max_request_time = 60
-cleanup_delay = 5
-max_requests = 4096
-hostname_lookups = no
-proxy_requests = yes
-log {
-	destination = stdout
-	auth = yes
-}
-security {
-	max_attributes = 200
-	reject_delay = 0
-	status_server = yes
-}
 proxy server {
 	default_fallback = no
 }
 home_server appliance {
 	type = auth
-	ipaddr = %[4]s
-	port = %[5]d
-	secret = "%[6]s"
+	ipaddr = %[3]s
+	port = %[4]d
+	secret = "%[5]s"
 	response_window = 50
 	zombie_period = 50
 	status_check = none
@@ -55,7 +35,7 @@ realm sallyport {
 }
 client gateway {
 	ipaddr = 127.0.0.1
-	secret = "%[3]s"
+	secret = "%[2]s"
 	require_message_authenticator = yes
 }
 modules {
@@ -64,7 +44,7 @@ server default {
 	listen {
 		type = auth
 		ipaddr = 127.0.0.1
-		port = %[2]d
+		port = %[1]d
 	}
 	authorize {
 		update control {
@@ -88,6 +68,6 @@ func StartFreeRADIUSProxy(tb testing.TB, appliance netip.AddrPort, shared string
 	_, _ = rand.Read(secret[:]) // never fails
 	r := &FreeRADIUS{Port: FreePort(tb), Secret: hex.EncodeToString(secret[:])}
 	home := dir(tb, "freeradius-proxy")
-	r.run(tb, freeradiusProgram(tb), home, fmt.Sprintf(proxyConf, home, r.Port, r.Secret, appliance.Addr(), appliance.Port(), shared))
+	r.run(tb, freeradius.Base{Home: home, RequestTime: 60, Requests: 4096, Proxy: true}, fmt.Sprintf(proxyConf, r.Port, r.Secret, appliance.Addr(), appliance.Port(), shared))
 	return r
 }
