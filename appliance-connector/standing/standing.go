@@ -90,7 +90,8 @@ func (r *Reader) Standing(ctx context.Context, account sallyport.AccountName) (s
 	return k.standing, nil
 }
 
-// Integration returns a gateway as it is configured now, or not_found. What it returns is shared, and only read.
+// Integration returns a gateway as it is configured now, or not_found, without its RADIUS secrets: no login needs them, and they
+// are not to be kept for it. What it returns is shared, and only read.
 func (r *Reader) Integration(ctx context.Context, id sallyport.IntegrationID) (sallyport.Integration, error) {
 	revision, err := r.source.Revision(ctx)
 	if err != nil {
@@ -104,6 +105,7 @@ func (r *Reader) Integration(ctx context.Context, id sallyport.IntegrationID) (s
 		return g.Integration, nil
 	}
 	in, err := r.source.Integration(ctx, id)
+	in.Secret, in.PreviousSecret = "", ""
 	if err != nil {
 		return in, err
 	}

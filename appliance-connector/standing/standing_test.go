@@ -45,7 +45,9 @@ func (s *source) Integration(context.Context, sallyport.IntegrationID) (sallypor
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gateways++
-	return s.gateway, s.down
+	in := s.gateway
+	in.Secret, in.PreviousSecret = "the gateway's", "the one before"
+	return in, s.down
 }
 
 func (s *source) Revision(context.Context) (int64, error) {
@@ -161,7 +163,7 @@ func TestAGatewayIsReadOnceAsLongAsNothingChanges(t *testing.T) {
 	w.gateway = sallyport.Integration{ID: "vpn", Origins: []string{"https://a.example"}}
 	read := func(want string) {
 		t.Helper()
-		if in, err := w.reader.Integration(t.Context(), "vpn"); err != nil || in.Origins[0] != want {
+		if in, err := w.reader.Integration(t.Context(), "vpn"); err != nil || in.Origins[0] != want || in.Secret != "" || in.PreviousSecret != "" {
 			t.Fatalf("%+v, %v", in, err)
 		}
 	}
